@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/str.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DISTANCE_MAX 64
+
+static bool reserve(struct str *str, size_t more)
+{
+	size_t room = str->room > 0 ? str->room : 128;
+	char *text;
+
+	if (str->failed) {
+		return false;
+	}
+	while (room < str->bytes + more + 1) {
+		room *= 2;
+	}
+	if (room == str->room) {
+		return true;
+	}
+	text = realloc(str->text, room);
+	if (text == NULL) {
+		str->failed = true;
+		return false;
+	}
+	str->text = text;
+	str->room = room;
+	return true;
+}
+
+void str_add_bytes(struct str *str, const void *data, size_t bytes)
+{
+	if (!reserve(str, bytes)) {
+		return;
+	}
+	memcpy(str->text + str->bytes, data, bytes);
+	str->bytes += bytes;
+	str->text[str->bytes] = '\0';
+}
+
+void str_add(struct str *str, const char *text)
+{
+	str_add_bytes(str, text, strlen(text));
+}
+
+void str_format(struct str *str, const char *format, ...)
+{
+	va_list args;
+	int bytes;
+
+	va_start(args, format);
+	bytes = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	if (bytes < 0 || !reserve(str, (size_t)bytes)) {
+		str->failed = true;
+		return;
+	}
+	va_start(args, format);
+	vsnprintf(str->text + str->bytes, (size_t)bytes + 1, format, args);
+	va_end(args);
+	str->bytes += (size_t)bytes;
+}
+
+const char *str_text(const struct str *str)
+{
+	return str->text != NULL ? str->text : "";
+}
+
+char *str_take(struct str *str)
+{
+	char *text = NULL;
+
+	if (!str->failed && reserve(str, 0)) {
+		text = str->text;
+		text[str->bytes] = '\0';
+		str->text = NULL;
+	}
+	str_finish(str);
+	return text;
+}
+
+void str_finish(struct str *str)
+{
+	free(str->text);
+	memset(str, 0, sizeof(*str));
+}
+
+bool str_starts(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+bool str_ends(const char *text, const char *suffix)
+{
+	size_t text_bytes = strlen(text);
+	size_t suffix_bytes = strlen(suffix);
+
+	return text_bytes >= suffix_bytes && strcmp(text + text_bytes - suffix_bytes, suffix) == 0;
+}
+
+bool str_equal(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+char *str_printf(const char *format, ...)
+{
+	char *text = NULL;
+	va_list args;
+	int bytes;
+
+	va_start(args, format);
+	bytes = vasprintf(&text, format, args);
+	va_end(args);
+	return bytes < 0 ? NULL : text;
+}
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+	unsigned least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+/* Damerau-Levenshtein with neighbours swapped at most once (optimal string alignment), three rows at a time. */
+unsigned str_distance(const char *a, const char *b)
+{
+	size_t a_bytes = strnlen(a, DISTANCE_MAX);
+	size_t b_bytes = strnlen(b, DISTANCE_MAX);
+	unsigned rows[3][DISTANCE_MAX + 1];
+
+	for (size_t j = 0; j <= b_bytes; j++) {
+		rows[0][j] = (unsigned)j;
+	}
+	for (size_t i = 1; i <= a_bytes; i++) {
+		unsigned *now = rows[i % 3];
+		const unsigned *last = rows[(i - 1) % 3];
+
+		now[0] = (unsigned)i;
+		for (size_t j = 1; j <= b_bytes; j++) {
+			bool same = a[i - 1] == b[j - 1];
+
+			now[j] = min3(last[j] + 1, now[j - 1] + 1, last[j - 1] + !same);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    rows[(i - 2) % 3][j - 2] + 1 < now[j]) {
+				now[j] = rows[(i - 2) % 3][j - 2] + 1;
+			}
+		}
+	}
+	return rows[a_bytes % 3][b_bytes];
+}
+
+const char *str_nearest(const char *word, const char *const *candidates, size_t count)
+{
+	unsigned limit = (unsigned)(strlen(word) + 2) / 3;
+	const char *nearest = NULL;
+	unsigned least = (limit < 1 ? 1 : limit) + 1;
+
+	for (size_t i = 0; i < count; i++) {
+		unsigned distance = str_distance(word, candidates[i]);
+
+		if (distance < least) {
+			least = distance;
+			nearest = candidates[i];
+		}
+	}
+	return nearest;
+}

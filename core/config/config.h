@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The configuration: INI files, includes, environment and --set merged into sections of values that know where they come
+ * from. This layer knows syntax, not plugins; options.h gives values their types.
+ *
+ * Precedence: manifest default < included file < file < environment PROFCORE__SECTION__KEY < --set SECTION.key=value.
+ */
+#ifndef CORE_CONFIG_CONFIG_H
+#define CORE_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "config/diag.h"
+
+/** Where a value comes from. */
+struct origin {
+	const char *file; /* path as given; "environment", "--set", "command line", "default" otherwise */
+	int line;         /* 1-based; 0 when not a file */
+};
+
+struct config_value {
+	char *key;
+	char *text;
+	struct origin origin;
+	struct config_value *overridden; /* what it replaced, for --explain; may be NULL */
+	struct config_value *next;
+};
+
+/** One section. kind "run", "target", "plugin", "recipe"; name is the stage's name for "plugin". */
+struct config_section {
+	char *kind;
+	char *name;
+	struct origin origin;
+	struct config_value *values; /* in order of appearance */
+	struct config_section *next;
+};
+
+struct config {
+	char *path; /* the file, "" when none */
+	struct config_section *sections; /* in order of appearance */
+};
+
+/**
+ * Load a file (with run.include followed), then the environment, then sets ("stage.key=value"; "run.duration=5s"). All faults go
+ * to diags, never only the first; returns 0 even then (ask diag_errors). Fails only when memory runs out.
+ */
+int config_load(const char *path, const char *const *sets, size_t set_count, struct diag_list *diags,
+		struct config **ret, struct pfc_error *err);
+
+struct config_section *config_section(const struct config *config, const char *kind, const char *name);
+const struct config_value *config_value(const struct config_section *section, const char *key);
+
+/** Set a value from code, e.g. a shorthand of the command line; origin_file is "command line". Adds the section if needed. */
+int config_set(struct config *config, const char *kind, const char *name, const char *key, const char *text,
+	       const char *origin_file, struct pfc_error *err);
+
+void config_destroy(struct config *config);
+
+#endif
