@@ -5,6 +5,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* What a client may still send after its last answer. Closed with bytes unread, TCP would take the answer back. */
+#define LINGER_BYTES (256u << 10)
+
 /* Take bytes off the front of the input. */
 static void consume(struct connection *connection, size_t bytes)
 {
@@ -12,7 +15,7 @@ static void consume(struct connection *connection, size_t bytes)
 	connection->input_bytes -= bytes;
 }
 
-/* Read what fits; false when the client has gone. */
+/* Read what fits; false when the connection is broken. */
 static bool receive(struct connection *connection)
 {
 	size_t room = sizeof(connection->input) - connection->input_bytes;
@@ -24,10 +27,12 @@ static bool receive(struct connection *connection)
 	do {
 		bytes = recv(connection->socket, connection->input + connection->input_bytes, room, 0);
 	} while (bytes < 0 && errno == EINTR);
-	if (bytes > 0) {
-		connection->input_bytes += (size_t)bytes;
+	if (bytes < 0) {
+		return errno == EAGAIN;
 	}
-	return bytes > 0 || (bytes < 0 && errno == EAGAIN);
+	connection->input_bytes += (size_t)bytes;
+	connection->input_ended |= bytes == 0;
+	return true;
 }
 
 static void skip_body(struct connection *connection)
@@ -50,34 +55,70 @@ static bool send_answer(const struct connection *connection, const struct answer
 	return bytes == (ssize_t)answer->bytes && answer->bytes > 0;
 }
 
+static enum connection_next wait_unless_ended(const struct connection *connection)
+{
+	return connection->input_ended ? CONNECTION_CLOSE : CONNECTION_WAIT;
+}
+
+/* No more answers; let the client finish what it is sending, within bounds. */
+static enum connection_next linger(struct connection *connection)
+{
+	if (!connection->answered) {
+		connection->answered = true;
+		connection->skip_bytes = LINGER_BYTES;
+		shutdown(connection->socket, SHUT_WR);
+	}
+	skip_body(connection);
+	return connection->skip_bytes == 0 ? CONNECTION_CLOSE : wait_unless_ended(connection);
+}
+
+static enum connection_next refuse(struct connection *connection, int status)
+{
+	struct answer answer;
+
+	handle_refusal(status, &answer);
+	return send_answer(connection, &answer) ? linger(connection) : CONNECTION_CLOSE;
+}
+
+static enum connection_next answer_request(struct connection *connection, struct backend *backend,
+					   const struct request *request)
+{
+	struct answer answer;
+
+	consume(connection, request->head_bytes);
+	connection->skip_bytes = request->body_bytes;
+	skip_body(connection);
+	handle_request(backend, request, &answer);
+	if (!send_answer(connection, &answer)) {
+		return CONNECTION_CLOSE;
+	}
+	if (!answer.keep_alive) {
+		return linger(connection);
+	}
+	return connection->input_bytes > 0 ? CONNECTION_AGAIN : wait_unless_ended(connection);
+}
+
 enum connection_next connection_serve(struct connection *connection, struct backend *backend)
 {
 	struct request request;
-	struct answer answer;
 	int parsed;
 
 	if (!receive(connection)) {
 		return CONNECTION_CLOSE;
 	}
+	if (connection->answered) {
+		return linger(connection);
+	}
 	skip_body(connection);
 	if (connection->skip_bytes > 0) {
-		return CONNECTION_WAIT;
+		return wait_unless_ended(connection);
 	}
 	parsed = request_parse(connection->input, connection->input_bytes, &request);
+	if (parsed > 0) {
+		return answer_request(connection, backend, &request);
+	}
 	if (parsed == 0 && connection->input_bytes < sizeof(connection->input)) {
-		return CONNECTION_WAIT;
+		return wait_unless_ended(connection);
 	}
-	if (parsed <= 0) {
-		handle_refusal(parsed == 0 ? 431 : -parsed, &answer);
-		send_answer(connection, &answer);
-		return CONNECTION_CLOSE;
-	}
-	consume(connection, request.head_bytes);
-	connection->skip_bytes = request.body_bytes;
-	skip_body(connection);
-	handle_request(backend, &request, &answer);
-	if (!send_answer(connection, &answer) || !answer.keep_alive) {
-		return CONNECTION_CLOSE;
-	}
-	return connection->input_bytes > 0 ? CONNECTION_AGAIN : CONNECTION_WAIT;
+	return refuse(connection, parsed == 0 ? 431 : -parsed);
 }

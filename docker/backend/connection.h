@@ -10,7 +10,9 @@
 /** A connection. Zero but for the socket when new. */
 struct connection {
 	int socket;
-	size_t skip_bytes; /* of a request's body, still to come */
+	bool input_ended;  /* the client has sent all it wants to */
+	bool answered;     /* the last answer is out: what still comes is thrown away */
+	size_t skip_bytes; /* of a request's body, or after the last answer, still to come */
 	size_t input_bytes;
 	char input[CONNECTION_INPUT_BYTES];
 };

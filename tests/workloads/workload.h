@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* What the workloads share: clocks, numbers from the command line, work that costs CPU. */
+#ifndef TESTS_WORKLOAD_H
+#define TESTS_WORKLOAD_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define NOINLINE __attribute__((noinline))
+
+static inline uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* argv[index], or the default when there is none or it is no number. */
+static inline double number_arg(int argc, char **argv, int index, double missing)
+{
+	char *end;
+	double number;
+
+	if (index >= argc) {
+		return missing;
+	}
+	number = strtod(argv[index], &end);
+	return end != argv[index] && *end == '\0' ? number : missing;
+}
+
+/* About a microsecond of arithmetic, inlined into whoever is to be charged with it. */
+static inline __attribute__((always_inline)) uint64_t spin(uint64_t value)
+{
+	for (unsigned i = 0; i < 400; i++) {
+		value = value * 6364136223846793005u + 1442695040888963407u;
+		__asm__ volatile("" : "+r"(value)); /* each step is done, one after the other */
+	}
+	return value;
+}
+
+#endif
