@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sampling events: one for each thread of the target and each CPU, inherited by what these threads create later.
+ * (The kernel maps a ring for an inherited event of a single CPU only.)
+ *
+ * Threads are listed again until a pass finds no new one. One found late may have been created by a thread that had its
+ * events already: then it inherited them, and ours would count it twice. Nothing tells the two apart beforehand, so such
+ * a thread is a suspect: as soon as a sample of it comes from an event of another thread, its own events are stopped and
+ * their samples dropped (attach_is_duplicate).
+ */
+#ifndef PERF_CPU_ATTACH_H
+#define PERF_CPU_ATTACH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event.h"
+#include "procfs.h"
+#include "refusal.h"
+#include "ring.h"
+
+struct attach_thread {
+	int32_t pid;
+	int32_t tid;
+	bool is_suspect;
+	bool is_redundant; /* a suspect that did inherit */
+};
+
+/** The id of an event of a suspect, for look-up. */
+struct attach_suspect {
+	uint64_t id;
+	uint32_t thread;
+};
+
+struct attach {
+	struct event event;
+	struct ring *rings; /* one for each CPU; borrowed */
+	uint32_t cpu_count;
+	struct attach_thread *threads;
+	int *fds; /* threads x CPUs; -1 where there is none */
+	size_t thread_count;
+	size_t thread_room;
+	struct attach_suspect *suspects; /* by id, once sealed */
+	size_t suspect_count;
+	size_t suspect_room;
+	size_t undecided; /* suspects that were not shown to have inherited */
+	size_t refused;   /* threads whose events the kernel refused, other than by their end */
+	int refused_error;
+	unsigned passes;
+};
+
+/** Events into these rings. Zero-initialised by this. */
+void attach_init(struct attach *attach, const struct event *event, struct ring *rings, uint32_t cpu_count);
+
+/**
+ * Open events, disabled, for the threads of these processes that have none yet. Call it until it adds no thread.
+ *
+ * Returns: 0 and the number of new threads; refusal->status when descriptors run out, memory does, or the kernel refuses
+ *          even the first thread.
+ */
+int attach_pass(struct attach *attach, const int32_t *pids, size_t pid_count, size_t *ret_added,
+		struct refusal *refusal);
+
+/** All threads are known: make ready for attach_is_duplicate. */
+void attach_seal(struct attach *attach);
+
+/** Whether a sample is the second one of the same moment; settles suspects on the way. */
+bool attach_is_duplicate(struct attach *attach, uint64_t id, int32_t tid);
+
+/** Switch all events on or off. */
+void attach_enable(struct attach *attach);
+void attach_disable(struct attach *attach);
+
+/**
+ * What the events counted on their own, beside the samples, summed over all: the event (ns for a clock) and the samples
+ * that did not fit into a ring (-1 when this kernel does not count them so).
+ */
+void attach_count(const struct attach *attach, uint64_t *ret_events, int64_t *ret_lost);
+
+void attach_close(struct attach *attach);
+
+#endif

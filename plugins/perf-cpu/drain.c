@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* The window's loop: see drain.h. */
+#include "drain.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "record.h"
+
+#define TICK_NS (100 * 1000000ull)
+#define TICK_MS 100
+/* A sample is dated before its record is published: how long another CPU may be held up between the two. */
+#define IN_FLIGHT_NS (20 * 1000000ull)
+
+static int add_sample(struct drain *drain, const struct perf_event_header *header, uint64_t sample_type)
+{
+	struct pfc_stack_sample out;
+	struct record_sample sample;
+	struct record_chain chain;
+
+	if (!record_parse_sample(header, sample_type, &sample)) {
+		drain->garbled++;
+		return 0;
+	}
+	if (attach_is_duplicate(drain->attach, sample.id, sample.tid)) {
+		return 0;
+	}
+	record_part_chain(&sample, &chain);
+	memset(&out, 0, sizeof(out));
+	out.struct_size = sizeof(out);
+	out.time_ns = sample.time_ns;
+	out.weight = sample.period;
+	out.pid = sample.pid;
+	out.tid = sample.tid;
+	out.cpu = sample.cpu;
+	out.kernel_ips = chain.kernel;
+	out.kernel_ip_count = chain.kernel_count;
+	out.user_ips = chain.user;
+	out.user_ip_count = chain.user_count;
+	if (drain->attach->event.callchain &&
+	    chain.kernel_count + chain.user_count >= drain->attach->event.max_stack) {
+		out.flags = chain.user_count ? PFC_STACK_USER_TRUNCATED : PFC_STACK_KERNEL_TRUNCATED;
+	}
+	drain->weight += sample.period;
+	return drain->stacks->add(drain->session, &out);
+}
+
+static int take_record(struct drain *drain, const struct perf_event_header *header, uint64_t sample_type)
+{
+	switch (header->type) {
+	case PERF_RECORD_SAMPLE:
+		return add_sample(drain, header, sample_type);
+	case PERF_RECORD_LOST:
+	case PERF_RECORD_LOST_SAMPLES:
+		drain->lost += record_parse_lost(header);
+		break;
+	case PERF_RECORD_THROTTLE:
+		drain->throttled++;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+int drain_all(struct drain *drain)
+{
+	struct perf_event_attr attr;
+	int rc = 0;
+
+	event_attr(&drain->attach->event, &attr);
+	for (uint32_t i = 0; i < drain->ring_count; i++) {
+		struct ring *ring = &drain->rings[i];
+		const struct perf_event_header *header;
+
+		ring_begin(ring);
+		while ((header = ring_next(ring))) {
+			int added = take_record(drain, header, attr.sample_type);
+
+			rc = rc ? rc : added;
+		}
+	}
+	return rc;
+}
+
+static void publish(struct drain *drain)
+{
+	const struct pfc_host *host = drain->host;
+
+	host->metric(host->ctx, "samples", (double)drain->stacks->sample_count(drain->session));
+	host->metric(host->ctx, "lost", (double)drain->lost);
+	if (drain->throttled && !drain->warned) {
+		drain->warned = true;
+		host->log(host->ctx, PFC_LOG_WARNING,
+			  "the kernel throttles the sampling (kernel.perf_cpu_time_max_percent), continuing without the "
+			  "samples of those moments");
+	}
+}
+
+static int drain_and_tick(struct drain *drain)
+{
+	uint64_t now = drain->host->now(drain->host->ctx);
+	int rc = drain_all(drain);
+
+	if (rc == 0 && now - drain->last_tick_ns >= TICK_NS / 2) {
+		drain->last_tick_ns = now;
+		rc = drain->stacks->tick(drain->session, now - IN_FLIGHT_NS);
+		publish(drain);
+	}
+	return rc;
+}
+
+int drain_until_stop(struct drain *drain)
+{
+	const struct pfc_host *host = drain->host;
+	struct pollfd *polls = calloc(drain->ring_count + 1, sizeof(*polls));
+	int rc = 0;
+
+	if (!polls) {
+		return host->fail(host->ctx, PFC_ENOMEM, "wait for samples", "out of memory", NULL);
+	}
+	polls[0] = (struct pollfd){ .fd = host->stop_fd(host->ctx), .events = POLLIN };
+	for (uint32_t i = 0; i < drain->ring_count; i++) {
+		polls[i + 1] = (struct pollfd){ .fd = drain->rings[i].fd, .events = POLLIN };
+	}
+	while (rc == 0 && polls[0].revents == 0) {
+		if (poll(polls, drain->ring_count + 1, TICK_MS) < 0 && errno != EINTR) {
+			rc = host->fail(host->ctx, PFC_EIO, "poll of the rings", strerror(errno), NULL);
+			break;
+		}
+		rc = drain_and_tick(drain);
+	}
+	free(polls);
+	return rc;
+}

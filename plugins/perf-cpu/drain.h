@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The window's loop: rings -> records -> the stack service, in place. Counts what happens on the way. */
+#ifndef PERF_CPU_DRAIN_H
+#define PERF_CPU_DRAIN_H
+
+#include <profcore/ext/draft/stacks.h>
+#include <profcore/profcore.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attach.h"
+#include "ring.h"
+
+struct drain {
+	const struct pfc_host *host;
+	const struct pfc_stacks *stacks;
+	struct pfc_stacks_session *session;
+	struct attach *attach;
+	struct ring *rings;
+	uint32_t ring_count;
+	uint64_t lost;        /* by the kernel's own records */
+	uint64_t garbled;     /* records that made no sense */
+	uint64_t throttled;   /* times that the kernel paused an event */
+	uint64_t weight;      /* sum over the samples */
+	uint64_t last_tick_ns;
+	bool warned;          /* of throttling */
+};
+
+/** Read all rings once. Returns 0 or the stack service's error. */
+int drain_all(struct drain *drain);
+
+/** Read and tick until host->stop_fd is readable. Returns 0, the stack service's error, or PFC_EIO. */
+int drain_until_stop(struct drain *drain);
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* The choice of event: see event.h. Adding an event that samples CPU work is one line of the table. */
+#include "event.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "procfs.h"
+
+#define NS_PER_S 1000000000ull
+
+struct event_def {
+	const char *name;
+	uint32_t type;
+	uint64_t config;
+	bool is_clock;
+};
+
+static const struct event_def event_defs[] = {
+	{ "cpu-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, true },
+	{ "task-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK, true },
+	{ "cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, false },
+	{ "ref-cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_REF_CPU_CYCLES, false },
+	{ "instructions", PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS, false },
+	{ "cache-references", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_REFERENCES, false },
+	{ "cache-misses", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_MISSES, false },
+	{ "branches", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_INSTRUCTIONS, false },
+	{ "branch-misses", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_MISSES, false },
+	{ "stalled-cycles-frontend", PERF_TYPE_HARDWARE, PERF_COUNT_HW_STALLED_CYCLES_FRONTEND, false },
+	{ "stalled-cycles-backend", PERF_TYPE_HARDWARE, PERF_COUNT_HW_STALLED_CYCLES_BACKEND, false },
+};
+
+#define EVENT_DEF_COUNT (sizeof(event_defs) / sizeof(event_defs[0]))
+
+static const struct event_def *def_find(const char *name)
+{
+	for (size_t i = 0; i < EVENT_DEF_COUNT; i++) {
+		if (strcmp(event_defs[i].name, name) == 0) {
+			return &event_defs[i];
+		}
+	}
+	return NULL;
+}
+
+void event_names(char *to, size_t to_bytes)
+{
+	size_t at = 0;
+
+	to[0] = '\0';
+	for (size_t i = 0; i < EVENT_DEF_COUNT && at < to_bytes; i++) {
+		int n = snprintf(to + at, to_bytes - at, "%s%s", i ? ", " : "", event_defs[i].name);
+
+		at += n > 0 ? (size_t)n : 0;
+	}
+}
+
+int event_open(const struct perf_event_attr *attr, int32_t pid, int32_t cpu)
+{
+	long fd = syscall(SYS_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd >= 0 ? (int)fd : -errno;
+}
+
+void event_attr(const struct event *event, struct perf_event_attr *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->size = sizeof(*ret);
+	ret->type = event->type;
+	ret->config = event->config;
+	ret->sample_type = EVENT_SAMPLE_TYPE;
+	if (event->callchain) {
+		ret->sample_type |= PERF_SAMPLE_CALLCHAIN;
+		ret->sample_max_stack = (uint16_t)event->max_stack;
+	}
+	ret->read_format = event->has_lost ? PERF_FORMAT_LOST : 0;
+	ret->disabled = 1;
+	ret->inherit = 1;
+	ret->sample_id_all = 1;
+	ret->exclude_kernel = !event->kernel;
+	ret->exclude_hv = 1;
+	ret->exclude_guest = 1;
+	ret->watermark = 1;
+	ret->use_clockid = 1;
+	ret->clockid = CLOCK_MONOTONIC;
+	if (event->period) {
+		ret->sample_period = event->period;
+	} else {
+		ret->freq = 1;
+		ret->sample_freq = event->frequency_hz;
+	}
+}
+
+static void event_init(const struct event_def *def, const struct event_wish *wish, struct event *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->name = def->name;
+	ret->type = def->type;
+	ret->config = def->config;
+	ret->is_clock = def->is_clock;
+	ret->kernel = wish->kernel;
+	ret->callchain = wish->callchain;
+	ret->has_lost = true;
+	ret->max_stack = wish->max_stack;
+	ret->frequency_hz = wish->frequency_hz;
+	/* A clock's rate is exact by its period; the kernel's frequency control was seen to drift with cpu-clock. */
+	ret->period = def->is_clock ? (NS_PER_S + wish->frequency_hz / 2) / wish->frequency_hz : 0;
+}
+
+static void note_add(struct event *event, const char *text)
+{
+	size_t used = strlen(event->note);
+
+	snprintf(event->note + used, sizeof(event->note) - used, "%s%s", used ? "; " : "", text);
+}
+
+static void clamp_stack(struct event *event)
+{
+	int64_t limit = procfs_number("/proc/sys/kernel/perf_event_max_stack", 127);
+	char text[128];
+
+	if (event->callchain && (int64_t)event->max_stack > limit && limit > 0) {
+		snprintf(text, sizeof(text), "stacks are cut at %lld frames (kernel.perf_event_max_stack)",
+			 (long long)limit);
+		note_add(event, text);
+		event->max_stack = (uint32_t)limit;
+	}
+}
+
+/* Open on ourselves, giving up one by one what an older kernel or a missing privilege denies. 0 or -errno of the last try. */
+static int try_open(struct event *event)
+{
+	struct perf_event_attr attr;
+	int fd;
+
+	event_attr(event, &attr);
+	fd = event_open(&attr, 0, -1);
+	if (fd == -EINVAL && event->has_lost) {
+		event->has_lost = false;
+		event_attr(event, &attr);
+		fd = event_open(&attr, 0, -1);
+	}
+	if ((fd == -EACCES || fd == -EPERM) && event->kernel) {
+		event->kernel = false;
+		event_attr(event, &attr);
+		fd = event_open(&attr, 0, -1);
+		if (fd >= 0) {
+			note_add(event, "kernel code is not sampled: that needs CAP_PERFMON or kernel.perf_event_paranoid <= 1");
+		}
+	}
+	if (fd < 0) {
+		return fd;
+	}
+	close(fd);
+	return 0;
+}
+
+/* Some virtual machines open hardware events that never count. */
+static bool does_count(const struct event *event)
+{
+	struct perf_event_attr attr;
+	uint64_t value[2] = { 0, 0 };
+	struct timespec begin, now;
+	ssize_t got;
+	int fd;
+
+	event_attr(event, &attr);
+	attr.inherit = 0;
+	attr.read_format = 0;
+	fd = event_open(&attr, 0, -1);
+	if (fd < 0) {
+		return false;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	ioctl(fd, PERF_EVENT_IOC_ENABLE, 0);
+	do {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((now.tv_sec - begin.tv_sec) * (long long)NS_PER_S + now.tv_nsec - begin.tv_nsec < 300000);
+	got = read(fd, value, sizeof(value));
+	close(fd);
+	return got >= (ssize_t)sizeof(value[0]) && value[0] > 0;
+}
+
+/* Whether the error says that the machine lacks the event, rather than that we may not use it. */
+static bool is_missing(int error)
+{
+	return error == -ENOENT || error == -EOPNOTSUPP || error == -ENODEV || error == -ENXIO || error == -EBUSY;
+}
+
+static int choose_auto(const struct event_wish *wish, struct event *ret, struct refusal *refusal)
+{
+	struct event event;
+	char text[128];
+	int rc;
+
+	event_init(def_find("cycles"), wish, &event);
+	clamp_stack(&event);
+	rc = try_open(&event);
+	if (rc == 0 && does_count(&event)) {
+		*ret = event;
+		return 0;
+	}
+	snprintf(text, sizeof(text), "hardware cycles: %s; sampling cpu-clock instead",
+		 rc == 0 ? "they do not count here" : is_missing(rc) ? "not on this machine" : strerror(-rc));
+	event_init(def_find("cpu-clock"), wish, &event);
+	note_add(&event, text);
+	clamp_stack(&event);
+	rc = try_open(&event);
+	if (rc < 0) {
+		return refusal_explain(-rc, "cpu-clock", 0, -1, refusal);
+	}
+	*ret = event;
+	return 0;
+}
+
+int event_choose(const struct event_wish *wish, struct event *ret, struct refusal *refusal)
+{
+	const struct event_def *def;
+	struct event event;
+	char names[400];
+	int rc;
+
+	if (strcmp(wish->name, "auto") == 0) {
+		return choose_auto(wish, ret, refusal);
+	}
+	def = def_find(wish->name);
+	if (!def) {
+		strcpy(names, "one of: auto, ");
+		event_names(names + strlen(names), sizeof(names) - strlen(names));
+		return refusal_set(refusal, PFC_EINVAL, "no such event", names, "event = %.64s", wish->name);
+	}
+	event_init(def, wish, &event);
+	clamp_stack(&event);
+	rc = try_open(&event);
+	if (rc < 0) {
+		return refusal_explain(-rc, def->name, 0, -1, refusal);
+	}
+	*ret = event;
+	return 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which event is sampled, and how it is asked of the kernel. The choice is made by really opening the event on ourselves:
+ * what opens there, with the same attributes, is what the window uses.
+ */
+#ifndef PERF_CPU_EVENT_H
+#define PERF_CPU_EVENT_H
+
+#include <linux/perf_event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "refusal.h"
+
+/** The sample fields, in the order in which record.c reads them. CALLCHAIN is added where stacks are wanted. */
+#define EVENT_SAMPLE_TYPE                                                                                      \
+	(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU |       \
+	 PERF_SAMPLE_PERIOD)
+
+/** What the user asked for. */
+struct event_wish {
+	const char *name;      /* "auto", "cycles", ... */
+	uint64_t frequency_hz; /* > 0 */
+	uint32_t max_stack;
+	bool callchain;
+	bool kernel;
+};
+
+/** An event that this machine has. */
+struct event {
+	const char *name;
+	uint32_t type;
+	uint64_t config;
+	bool is_clock;         /* its period is ns of CPU time */
+	bool kernel;           /* kernel code is seen */
+	bool callchain;
+	bool has_lost;         /* the kernel counts lost samples by event (PERF_FORMAT_LOST, Linux 6.0) */
+	uint32_t max_stack;
+	uint64_t frequency_hz;
+	uint64_t period;       /* 0: the kernel adjusts it to frequency_hz */
+	char note[512];        /* what differs from the wish, for the log; "" when nothing does */
+};
+
+/** Choose and try. Returns 0, or refusal->status with the reason in refusal; *ret is written only on success. */
+int event_choose(const struct event_wish *wish, struct event *ret, struct refusal *refusal);
+
+/** The attributes under which the event is opened, disabled and inherited. */
+void event_attr(const struct event *event, struct perf_event_attr *ret);
+
+/** perf_event_open(2), closed on exec. Returns a descriptor, or -errno. */
+int event_open(const struct perf_event_attr *attr, int32_t pid, int32_t cpu);
+
+/** Names of all events, "a, b, c", for a message. */
+void event_names(char *to, size_t to_bytes);
+
+#endif

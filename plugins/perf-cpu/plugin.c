@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * perf-cpu: where the target spends CPU time. The kernel samples (event.c, attach.c) into rings (ring.c); the window's loop
+ * (drain.c) feeds them to the host's stack service, which knows all about stacks and symbols. This file is the life cycle.
+ */
+#include <profcore/ext/draft/stacks.h>
+#include <profcore/profcore.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "drain.h"
+#include "event.h"
+#include "procfs.h"
+#include "ring.h"
+
+PFC_MANIFEST("manifest.ini");
+
+#define PORT "stacks"
+/* Passes over the target's threads; one that creates threads faster than we list them never ends otherwise. */
+#define PASS_LIMIT 20
+/* Too little CPU time to compare samples with: a hundred samples at the default frequency. */
+#define SEEN_MIN_NS   100000000ull
+#define SEEN_WARN_PCT 90.0
+
+struct perf_cpu {
+	const struct pfc_host *host;
+	struct event_wish wish;
+	uint64_t ring_bytes;
+	struct event event;
+	struct ring *rings;
+	uint32_t ring_count;
+	struct attach attach;
+	struct drain drain;
+};
+
+static int32_t fail(const struct perf_cpu *self, const struct refusal *refusal)
+{
+	const struct pfc_host *host = self->host;
+
+	return host->fail(host->ctx, refusal->status, refusal->what, refusal->why,
+			  refusal->hint[0] ? refusal->hint : NULL);
+}
+
+static void log_text(const struct perf_cpu *self, uint32_t level, const char *text)
+{
+	self->host->log(self->host->ctx, level, text);
+}
+
+static int32_t perf_cpu_create(const struct pfc_host *host, void **ret_self)
+{
+	struct perf_cpu *self = calloc(1, sizeof(*self));
+
+	if (!self) {
+		return host->fail(host->ctx, PFC_ENOMEM, "create perf-cpu", "out of memory", NULL);
+	}
+	self->host = host;
+	self->wish.name = pfc_option_text(host, "event", "auto");
+	self->wish.frequency_hz = (uint64_t)pfc_option_int(host, "frequency", 997);
+	self->wish.max_stack = (uint32_t)pfc_option_int(host, "max_stack", 127);
+	self->wish.callchain = strcmp(pfc_option_text(host, "call_graph", "auto"), "none") != 0;
+	self->wish.kernel = pfc_option_int(host, "kernel", 1) != 0;
+	self->ring_bytes = (uint64_t)pfc_option_int(host, "ring", 1 << 20);
+	if (self->wish.frequency_hz == 0) { /* a host that does not check ranges */
+		self->wish.frequency_hz = 997;
+	}
+	*ret_self = self;
+	return PFC_OK;
+}
+
+/* The target as it is now, or a failure that says so. */
+static int32_t get_target(const struct perf_cpu *self, struct pfc_target *ret)
+{
+	const struct pfc_host *host = self->host;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->struct_size = sizeof(*ret);
+	if (host->target(host->ctx, ret) != PFC_OK) {
+		return host->fail(host->ctx, PFC_ETARGET, "find what to sample", "the run has no target",
+				  "add a [target] section with pid, process or command");
+	}
+	if (ret->pid_count == 0) {
+		return host->fail(host->ctx, PFC_ETARGET, "find what to sample", "the target has no process",
+				  "check that it still runs");
+	}
+	return PFC_OK;
+}
+
+/* Whether the target's root process may be sampled, which being allowed to sample ourselves does not tell. */
+static int32_t probe_target(const struct perf_cpu *self)
+{
+	struct perf_event_attr attr;
+	struct pfc_target target;
+	struct refusal refusal;
+	int32_t rc = get_target(self, &target);
+	int fd;
+
+	if (rc != PFC_OK) {
+		return rc;
+	}
+	event_attr(&self->event, &attr);
+	fd = event_open(&attr, target.pids[0], -1);
+	if (fd < 0) {
+		refusal_explain(-fd, self->event.name, target.pids[0], -1, &refusal);
+		return fail(self, &refusal);
+	}
+	close(fd);
+	return PFC_OK;
+}
+
+static int32_t perf_cpu_probe(void *ctx)
+{
+	struct perf_cpu *self = ctx;
+	struct refusal refusal;
+
+	if (!self->host->extension(self->host->ctx, PFC_EXT_STACKS)) {
+		return self->host->fail(self->host->ctx, PFC_ENOTSUP, "find the stack service",
+					"this host has no " PFC_EXT_STACKS, "use a newer profcore");
+	}
+	if (event_choose(&self->wish, &self->event, &refusal) != 0) {
+		return fail(self, &refusal);
+	}
+	if (self->event.note[0]) {
+		log_text(self, self->wish.kernel && !self->event.kernel ? PFC_LOG_WARNING : PFC_LOG_INFO,
+			 self->event.note);
+	}
+	return probe_target(self);
+}
+
+static int32_t open_rings(struct perf_cpu *self)
+{
+	struct id_list cpus = { NULL, 0, 0 };
+	struct refusal refusal;
+	char text[160];
+	int32_t rc = PFC_OK;
+	int error = procfs_online_cpus(&cpus);
+
+	if (error == 0) {
+		self->rings = calloc(cpus.count, sizeof(*self->rings));
+	}
+	if (!self->rings) {
+		rc = self->host->fail(self->host->ctx, error ? PFC_EIO : PFC_ENOMEM, "list the online CPUs",
+				      error ? strerror(-error) : "out of memory", "check that /sys is mounted");
+		goto out;
+	}
+	for (size_t i = 0; i < cpus.count; i++) {
+		if (ring_open(cpus.items[i], self->ring_bytes, &self->rings[i], &refusal) != 0) {
+			rc = fail(self, &refusal);
+			goto out;
+		}
+		self->ring_count++;
+	}
+	if (self->rings[0].data_bytes < self->ring_bytes) {
+		snprintf(text, sizeof(text),
+			 "locked memory is short (kernel.perf_event_mlock_kb), continuing without the full ring: %llu "
+			 "KiB for each CPU",
+			 (unsigned long long)self->rings[0].data_bytes / 1024);
+		log_text(self, PFC_LOG_WARNING, text);
+	}
+out:
+	free(cpus.items);
+	return rc;
+}
+
+static void log_attached(const struct perf_cpu *self)
+{
+	const struct attach *attach = &self->attach;
+	char text[256];
+
+	snprintf(text, sizeof(text), "sampling %s of %zu threads on %u CPUs (%u passes, %zu came late)",
+		 attach->event.name, attach->thread_count, attach->cpu_count, attach->passes, attach->undecided);
+	log_text(self, PFC_LOG_INFO, text);
+	if (attach->refused) {
+		snprintf(text, sizeof(text), "%zu threads cannot be sampled (%s), continuing without them",
+			 attach->refused, strerror(attach->refused_error));
+		log_text(self, PFC_LOG_WARNING, text);
+	}
+}
+
+static int32_t attach_target(struct perf_cpu *self)
+{
+	struct refusal refusal;
+	struct pfc_target target;
+	size_t added;
+
+	attach_init(&self->attach, &self->event, self->rings, self->ring_count);
+	do {
+		int32_t rc = get_target(self, &target);
+
+		if (rc != PFC_OK) {
+			return rc;
+		}
+		if (attach_pass(&self->attach, target.pids, target.pid_count, &added, &refusal) != 0) {
+			return fail(self, &refusal);
+		}
+	} while (added && self->attach.passes < PASS_LIMIT);
+	if (self->attach.thread_count == 0) {
+		return self->host->fail(self->host->ctx, PFC_ETARGET, "attach to the target",
+					"all of its threads have ended", "check that it still runs");
+	}
+	attach_seal(&self->attach);
+	log_attached(self);
+	return PFC_OK;
+}
+
+static int32_t open_session(struct perf_cpu *self)
+{
+	const struct pfc_host *host = self->host;
+	struct pfc_stacks_config config;
+	struct drain *drain = &self->drain;
+
+	drain->host = host;
+	drain->stacks = host->extension(host->ctx, PFC_EXT_STACKS);
+	drain->attach = &self->attach;
+	drain->rings = self->rings;
+	drain->ring_count = self->ring_count;
+	memset(&config, 0, sizeof(config));
+	config.struct_size = sizeof(config);
+	config.port = PORT;
+	config.event = self->event.name;
+	config.weight_unit = self->event.is_clock ? "ns" : "count";
+	return drain->stacks->open(drain->stacks->ctx, &config, &drain->session);
+}
+
+static int32_t perf_cpu_prepare(void *ctx)
+{
+	struct perf_cpu *self = ctx;
+	int32_t rc = open_rings(self);
+
+	if (rc == PFC_OK) {
+		rc = attach_target(self);
+	}
+	if (rc == PFC_OK) {
+		rc = open_session(self);
+	}
+	return rc;
+}
+
+static int32_t perf_cpu_start(void *ctx, uint64_t t0_ns)
+{
+	struct perf_cpu *self = ctx;
+
+	attach_enable(&self->attach);
+	return PFC_OK;
+}
+
+static int32_t perf_cpu_run(void *ctx)
+{
+	struct perf_cpu *self = ctx;
+
+	return drain_until_stop(&self->drain);
+}
+
+static int32_t perf_cpu_stop(void *ctx, uint64_t t1_ns)
+{
+	struct perf_cpu *self = ctx;
+
+	attach_disable(&self->attach);
+	return drain_all(&self->drain);
+}
+
+/* What was lost: the kernel's count by event where it has one, else what the rings said. */
+static void count_losses(struct perf_cpu *self, int64_t exact)
+{
+	const struct pfc_host *host = self->host;
+	struct drain *drain = &self->drain;
+
+	if (exact >= 0) {
+		drain->lost = (uint64_t)exact;
+	}
+	for (uint32_t i = 0; i < self->ring_count; i++) {
+		drain->garbled += self->rings[i].corrupt;
+	}
+	if (drain->lost) {
+		host->loss(host->ctx, PORT, "ring_full", drain->lost);
+	}
+	if (drain->garbled) {
+		host->loss(host->ctx, PORT, "garbled", drain->garbled);
+	}
+	host->metric(host->ctx, "lost", (double)drain->lost);
+}
+
+static void state_facts(struct perf_cpu *self)
+{
+	const struct pfc_host *host = self->host;
+	const struct pfc_writer *writer;
+
+	if (host->output(host->ctx, PORT, &writer) != PFC_OK) {
+		return;
+	}
+	writer->fact_text(writer->ctx, "event", self->event.name);
+	writer->fact_text(writer->ctx, "code", self->event.kernel ? "user and kernel" : "user");
+	writer->fact_number(writer->ctx, "frequency_hz", (double)self->event.frequency_hz);
+	if (self->event.period) {
+		writer->fact_number(writer->ctx, "period", (double)self->event.period);
+	}
+	writer->fact_number(writer->ctx, "cpus", self->ring_count);
+	writer->fact_number(writer->ctx, "throttled", (double)self->drain.throttled);
+	writer->fact_number(writer->ctx, "lost", (double)self->drain.lost);
+	writer->fact_number(writer->ctx, "threads_refused", (double)self->attach.refused);
+}
+
+/*
+ * The events also count, exactly, what they sample. Where the samples' weight falls short of it, CPU time went unseen: an
+ * inherited event starts with a whole period to go, so a thread that runs for less than one is never sampled.
+ */
+static void compare_with_count(struct perf_cpu *self, uint64_t counted)
+{
+	const struct pfc_host *host = self->host;
+	const struct pfc_writer *writer;
+	double seen_pct = counted ? 100.0 * (double)self->drain.weight / (double)counted : 0;
+	char text[256];
+
+	if (!self->event.is_clock || !self->event.kernel || counted < SEEN_MIN_NS) {
+		return;
+	}
+	if (host->output(host->ctx, PORT, &writer) == PFC_OK) {
+		writer->fact_number(writer->ctx, "cpu_seconds", (double)counted / 1e9);
+		writer->fact_number(writer->ctx, "seen_pct", seen_pct);
+	}
+	if (seen_pct < SEEN_WARN_PCT) {
+		snprintf(text, sizeof(text),
+			 "the samples cover %.0f %% of the CPU time that the target used: threads that live shorter than "
+			 "a sampling period are never seen, continuing without them (a higher frequency sees more)",
+			 seen_pct);
+		log_text(self, PFC_LOG_WARNING, text);
+	}
+}
+
+static int32_t perf_cpu_finish(void *ctx)
+{
+	struct perf_cpu *self = ctx;
+	struct drain *drain = &self->drain;
+	const struct pfc_host *host = self->host;
+	uint64_t counted;
+	int64_t lost;
+	int32_t rc;
+
+	attach_count(&self->attach, &counted, &lost);
+	count_losses(self, lost);
+	state_facts(self);
+	compare_with_count(self, counted);
+	host->metric(host->ctx, "samples", (double)drain->stacks->sample_count(drain->session));
+	rc = drain->stacks->finish(drain->session);
+	if (rc == PFC_ENODATA) {
+		return host->fail(host->ctx, PFC_ENODATA, "sample the target's CPU time",
+				  "none of its threads ran on a CPU in the window, as far as the kernel told",
+				  "was the target idle? put load on it, or make the window longer (run.duration)");
+	}
+	return rc;
+}
+
+static void perf_cpu_destroy(void *ctx)
+{
+	struct perf_cpu *self = ctx;
+
+	if (!self) {
+		return;
+	}
+	if (self->drain.session) {
+		self->drain.stacks->close(self->drain.session);
+	}
+	attach_close(&self->attach);
+	for (uint32_t i = 0; i < self->ring_count; i++) {
+		ring_close(&self->rings[i]);
+	}
+	free(self->rings);
+	free(self);
+}
+
+const struct pfc_plugin *pfc_plugin_v1(const struct pfc_host *host)
+{
+	static const struct pfc_plugin plugin = {
+		.struct_size = sizeof(plugin),
+		.create = perf_cpu_create,
+		.probe = perf_cpu_probe,
+		.prepare = perf_cpu_prepare,
+		.start = perf_cpu_start,
+		.run = perf_cpu_run,
+		.stop = perf_cpu_stop,
+		.finish = perf_cpu_finish,
+		.destroy = perf_cpu_destroy,
+	};
+
+	(void)host;
+	return &plugin;
+}

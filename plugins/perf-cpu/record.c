@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Records of a perf ring: see record.h. The order of fields is that of perf_event_open(2). */
+#include "record.h"
+
+#include <string.h>
+
+/* Reads on, eight bytes at a time; `failed` sticks. */
+struct cursor {
+	const uint64_t *at;
+	uint64_t left; /* in words */
+	bool failed;
+};
+
+static uint64_t take(struct cursor *cursor)
+{
+	if (cursor->left == 0) {
+		cursor->failed = true;
+		return 0;
+	}
+	cursor->left--;
+	return *cursor->at++;
+}
+
+/* Two 32-bit fields share a word; on every byte order the first comes first in memory. */
+static void take_pair(struct cursor *cursor, int32_t *ret_first, int32_t *ret_second)
+{
+	uint64_t word = take(cursor);
+	int32_t pair[2];
+
+	memcpy(pair, &word, sizeof(pair));
+	*ret_first = pair[0];
+	*ret_second = pair[1];
+}
+
+static struct cursor body_of(const struct perf_event_header *header)
+{
+	struct cursor cursor = { (const uint64_t *)(const void *)(header + 1), 0, false };
+
+	if (header->size >= sizeof(*header)) {
+		cursor.left = (header->size - sizeof(*header)) / sizeof(uint64_t);
+	}
+	return cursor;
+}
+
+bool record_parse_sample(const struct perf_event_header *header, uint64_t sample_type, struct record_sample *ret)
+{
+	struct cursor cursor = body_of(header);
+	unsigned mode = header->misc & PERF_RECORD_MISC_CPUMODE_MASK;
+	int32_t reserved;
+	uint64_t count;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->is_kernel = mode == PERF_RECORD_MISC_KERNEL;
+	ret->id = take(&cursor);
+	ret->ip = take(&cursor);
+	take_pair(&cursor, &ret->pid, &ret->tid);
+	ret->time_ns = take(&cursor);
+	take_pair(&cursor, &ret->cpu, &reserved);
+	ret->period = take(&cursor);
+	if (sample_type & PERF_SAMPLE_CALLCHAIN) {
+		count = take(&cursor);
+		if (cursor.failed || count > cursor.left) {
+			return false;
+		}
+		ret->chain = cursor.at;
+		ret->chain_count = (uint32_t)count;
+	}
+	return !cursor.failed;
+}
+
+/* Marks are the highest 4095 values, as error codes are: no address looks like that. */
+static bool is_mark(uint64_t ip)
+{
+	return ip >= (uint64_t)PERF_CONTEXT_MAX;
+}
+
+void record_part_chain(const struct record_sample *sample, struct record_chain *ret)
+{
+	uint32_t i = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	while (i < sample->chain_count) {
+		uint64_t mark = sample->chain[i];
+		uint32_t first = ++i;
+
+		if (!is_mark(mark)) { /* a frame before any mark: whose it is cannot be told */
+			continue;
+		}
+		while (i < sample->chain_count && !is_mark(sample->chain[i])) {
+			i++;
+		}
+		if (mark == (uint64_t)PERF_CONTEXT_KERNEL && ret->kernel_count == 0) {
+			ret->kernel = sample->chain + first;
+			ret->kernel_count = i - first;
+		} else if (mark == (uint64_t)PERF_CONTEXT_USER && ret->user_count == 0) {
+			ret->user = sample->chain + first;
+			ret->user_count = i - first;
+		}
+	}
+	if (ret->kernel_count == 0 && ret->user_count == 0) {
+		if (sample->is_kernel) {
+			ret->kernel = &sample->ip;
+			ret->kernel_count = 1;
+		} else {
+			ret->user = &sample->ip;
+			ret->user_count = 1;
+		}
+	}
+}
+
+uint64_t record_parse_lost(const struct perf_event_header *header)
+{
+	struct cursor cursor = body_of(header);
+	uint64_t count;
+
+	if (header->type == PERF_RECORD_LOST) {
+		(void)take(&cursor); /* id of the event that found the ring full */
+	}
+	count = take(&cursor);
+	return cursor.failed ? 0 : count;
+}

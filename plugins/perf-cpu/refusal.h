@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Why the kernel refused, told apart by cause, each with its own remedy. The text is made from facts that are gathered in
+ * one place, so that a test can make every case without a machine that has it.
+ */
+#ifndef PERF_CPU_REFUSAL_H
+#define PERF_CPU_REFUSAL_H
+
+#include <profcore/status.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct refusal {
+	int32_t status;
+	char what[160];
+	char why[320];
+	char hint[480];
+};
+
+/** What is known about the process that was refused. */
+struct refusal_facts {
+	int error;             /* errno of perf_event_open or of mmap */
+	bool is_mmap;
+	bool is_other_process; /* the event was for a process that is not us */
+	int64_t paranoid;      /* kernel.perf_event_paranoid */
+	uint64_t caps;         /* CapEff */
+	uint64_t seccomp;      /* 2: a filter is in force */
+	int64_t mlock_kb;      /* kernel.perf_event_mlock_kb */
+	int64_t max_rate;      /* kernel.perf_event_max_sample_rate */
+};
+
+/** Gather the facts about this process. */
+void refusal_gather(int error, struct refusal_facts *ret);
+
+/** Fill why, hint and status from the facts; `event` is the event's name. */
+void refusal_reason(const struct refusal_facts *facts, const char *event, struct refusal *ret);
+
+/** Gather and explain a failed perf_event_open of an event on a process (0: ourselves) and CPU (-1: any). Returns the status. */
+int refusal_explain(int error, const char *event, int32_t pid, int32_t cpu, struct refusal *ret);
+
+/** Fill a refusal; `what` is a format. Returns status. */
+int refusal_set(struct refusal *ret, int32_t status, const char *why, const char *hint, const char *what_format, ...)
+	__attribute__((format(printf, 5, 6)));
+
+#endif

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/* plugins/perf-cpu: rings and records, synthetic: wrap-around, rubbish, call chains; and the reasons of a refusal. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "event.h"
+#include "procfs.h"
+#include "record.h"
+#include "refusal.h"
+#include "ring.h"
+
+#define RING_BYTES 4096
+
+static struct perf_event_mmap_page page;
+static uint64_t storage[RING_BYTES / 8];
+static struct ring ring;
+
+static void setup(void)
+{
+	memset(&page, 0, sizeof(page));
+	memset(storage, 0, sizeof(storage));
+	ck_assert_int_eq(ring_over(&page, storage, RING_BYTES, &ring), 0);
+}
+
+static void teardown(void)
+{
+	ring_close(&ring);
+}
+
+/* As the kernel does it: copy, wrapping, and move the head. */
+static void put(const void *record, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++) {
+		((uint8_t *)storage)[(page.data_head + i) % RING_BYTES] = ((const uint8_t *)record)[i];
+	}
+	page.data_head += bytes;
+}
+
+static size_t make_sample(uint64_t *words, uint64_t n, uint64_t chain_count)
+{
+	struct perf_event_header header = { .type = PERF_RECORD_SAMPLE, .misc = PERF_RECORD_MISC_USER };
+	int32_t ids[2] = { 100, 101 };
+	int32_t cpu[2] = { 3, 0 };
+	size_t at = 1;
+
+	words[at++] = 7;      /* id */
+	words[at++] = 0x1000; /* ip */
+	memcpy(&words[at++], ids, 8);
+	words[at++] = n; /* time */
+	memcpy(&words[at++], cpu, 8);
+	words[at++] = 1003009; /* period */
+	words[at++] = chain_count;
+	for (uint64_t i = 0; i < chain_count; i++) {
+		words[at++] = i == 0 ? (uint64_t)PERF_CONTEXT_USER : 0x1000 + i;
+	}
+	header.size = (uint16_t)(at * 8);
+	memcpy(words, &header, 8);
+	return at * 8;
+}
+
+START_TEST(test_records_survive_every_wrap)
+{
+	uint64_t words[64];
+	uint64_t sent = 0;
+	uint64_t got = 0;
+
+	/* 31 words a record against a ring of 512: every offset of the wrap inside a record comes up. */
+	for (int round = 0; round < 600; round++) {
+		const struct perf_event_header *header;
+
+		for (int i = 0; i < 1 + round % 8; i++) {
+			put(words, make_sample(words, sent++, 23));
+		}
+		ring_begin(&ring);
+		while ((header = ring_next(&ring))) {
+			struct record_sample sample;
+
+			ck_assert(record_parse_sample(header, EVENT_SAMPLE_TYPE | PERF_SAMPLE_CALLCHAIN, &sample));
+			ck_assert_uint_eq(sample.time_ns, got++);
+			ck_assert_int_eq(sample.pid, 100);
+			ck_assert_int_eq(sample.tid, 101);
+			ck_assert_int_eq(sample.cpu, 3);
+			ck_assert_uint_eq(sample.id, 7);
+			ck_assert_uint_eq(sample.period, 1003009);
+			ck_assert_uint_eq(sample.chain_count, 23);
+			ck_assert_uint_eq(sample.chain[22], 0x1000 + 22);
+		}
+		ck_assert_uint_eq(page.data_tail, page.data_head);
+	}
+	ck_assert_uint_eq(got, sent);
+	ck_assert_uint_eq(ring.corrupt, 0);
+}
+END_TEST
+
+START_TEST(test_space_goes_back_while_reading)
+{
+	uint64_t words[64];
+	uint64_t seen_tail = 0;
+
+	for (int i = 0; i < 16; i++) {
+		put(words, make_sample(words, (uint64_t)i, 20));
+	}
+	ring_begin(&ring);
+	while (ring_next(&ring)) {
+		seen_tail = page.data_tail > seen_tail && page.data_tail < page.data_head ? page.data_tail : seen_tail;
+	}
+	ck_assert_uint_gt(seen_tail, RING_BYTES / 8);
+}
+END_TEST
+
+START_TEST(test_rubbish_is_thrown_away_and_counted)
+{
+	static const uint16_t sizes[] = { 0, 4, 7, 9, 60, 4104, 65535 };
+	uint64_t words[64];
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct perf_event_header header = { .type = PERF_RECORD_SAMPLE, .size = sizes[i] };
+
+		put(&header, sizeof(header));
+		put(words, make_sample(words, 1, 4));
+		ring_begin(&ring);
+		ck_assert_ptr_null(ring_next(&ring));
+		ck_assert_uint_eq(ring.corrupt, i + 1);
+		ck_assert_uint_eq(page.data_tail, page.data_head);
+	}
+	put(words, make_sample(words, 2, 4));
+	ring_begin(&ring);
+	ck_assert_ptr_nonnull(ring_next(&ring));
+	ck_assert_ptr_null(ring_next(&ring));
+}
+END_TEST
+
+START_TEST(test_impossible_head)
+{
+	page.data_head = RING_BYTES * 3;
+	ring_begin(&ring);
+	ck_assert_ptr_null(ring_next(&ring));
+	ck_assert_uint_eq(ring.corrupt, 1);
+	page.data_head = RING_BYTES * 3 + 5; /* not a multiple of 8 */
+	ring_begin(&ring);
+	ck_assert_ptr_null(ring_next(&ring));
+	page.data_head = RING_BYTES; /* backwards */
+	ring_begin(&ring);
+	ck_assert_ptr_null(ring_next(&ring));
+	ck_assert_uint_eq(ring.corrupt, 2);
+}
+END_TEST
+
+/* Any bytes whatever: every record handed out lies inside the ring or the bounce buffer, and the drain ends. */
+START_TEST(test_random_bytes)
+{
+	unsigned seed = 12345;
+
+	for (int round = 0; round < 20000; round++) {
+		const struct perf_event_header *header;
+		struct record_sample sample;
+		struct record_chain chain;
+		int records = 0;
+
+		for (size_t i = 0; i < RING_BYTES / 8; i++) {
+			storage[i] = ((uint64_t)(unsigned)rand_r(&seed) << 32) | (unsigned)rand_r(&seed);
+			if (i % 8 == 0) { /* plausible sizes go deeper */
+				struct perf_event_header fake = { .type = (uint32_t)rand_r(&seed) % 12,
+								  .size = (uint16_t)((rand_r(&seed) % 24) * 8) };
+
+				memcpy(&storage[i], &fake, 8);
+			}
+		}
+		page.data_head = page.data_tail + ((unsigned)rand_r(&seed) % (RING_BYTES + 64));
+		ring_begin(&ring);
+		while ((header = ring_next(&ring))) {
+			ck_assert_int_lt(records++, RING_BYTES / 8 + 1);
+			if (record_parse_sample(header, EVENT_SAMPLE_TYPE | PERF_SAMPLE_CALLCHAIN, &sample)) {
+				record_part_chain(&sample, &chain);
+				ck_assert_uint_le(chain.kernel_count + chain.user_count, header->size / 8);
+			}
+			(void)record_parse_lost(header);
+		}
+	}
+}
+END_TEST
+
+START_TEST(test_short_samples_are_refused)
+{
+	struct record_sample sample;
+	uint64_t words[64];
+	size_t bytes = make_sample(words, 1, 10);
+
+	for (size_t size = 8; size < bytes; size += 8) {
+		struct perf_event_header header;
+
+		memcpy(&header, words, 8);
+		header.size = (uint16_t)size;
+		memcpy(words, &header, 8);
+		ck_assert(!record_parse_sample((const void *)words, EVENT_SAMPLE_TYPE | PERF_SAMPLE_CALLCHAIN, &sample));
+	}
+	make_sample(words, 1, 10);
+	words[7] = UINT64_MAX; /* claimed length of the chain */
+	ck_assert(!record_parse_sample((const void *)words, EVENT_SAMPLE_TYPE | PERF_SAMPLE_CALLCHAIN, &sample));
+}
+END_TEST
+
+START_TEST(test_chain_is_parted_at_marks)
+{
+	uint64_t chain[] = { (uint64_t)PERF_CONTEXT_KERNEL, 0xffffffff81000010, 0xffffffff81000020,
+			     (uint64_t)PERF_CONTEXT_USER, 0x400010, 0x400020, 0x400030 };
+	struct record_sample sample = { .ip = 0x55, .is_kernel = true, .chain = chain, .chain_count = 7 };
+	struct record_chain parts;
+
+	record_part_chain(&sample, &parts);
+	ck_assert_uint_eq(parts.kernel_count, 2);
+	ck_assert_uint_eq(parts.user_count, 3);
+	ck_assert_uint_eq(parts.kernel[0], 0xffffffff81000010);
+	ck_assert_uint_eq(parts.user[2], 0x400030);
+
+	sample.chain_count = 3; /* no user part */
+	record_part_chain(&sample, &parts);
+	ck_assert_uint_eq(parts.kernel_count, 2);
+	ck_assert_uint_eq(parts.user_count, 0);
+
+	chain[0] = 0x1234; /* frames before any mark, an unknown mark, an empty part */
+	chain[3] = (uint64_t)-640;
+	chain[5] = (uint64_t)PERF_CONTEXT_USER;
+	sample.chain_count = 7;
+	record_part_chain(&sample, &parts);
+	ck_assert_uint_eq(parts.kernel_count, 0);
+	ck_assert_uint_eq(parts.user_count, 1);
+	ck_assert_uint_eq(parts.user[0], 0x400030);
+}
+END_TEST
+
+START_TEST(test_without_chain_the_ip_is_the_stack)
+{
+	struct record_sample sample = { .ip = 0x55, .is_kernel = true };
+	struct record_chain parts;
+
+	record_part_chain(&sample, &parts);
+	ck_assert_uint_eq(parts.kernel_count, 1);
+	ck_assert_uint_eq(parts.kernel[0], 0x55);
+	sample.is_kernel = false;
+	record_part_chain(&sample, &parts);
+	ck_assert_uint_eq(parts.kernel_count, 0);
+	ck_assert_uint_eq(parts.user[0], 0x55);
+}
+END_TEST
+
+START_TEST(test_lost_records)
+{
+	uint64_t words[3] = { 0, 9, 1234 };
+	struct perf_event_header header = { .type = PERF_RECORD_LOST, .size = 24 };
+
+	memcpy(words, &header, 8);
+	ck_assert_uint_eq(record_parse_lost((const void *)words), 1234);
+	header.type = PERF_RECORD_LOST_SAMPLES;
+	memcpy(words, &header, 8);
+	ck_assert_uint_eq(record_parse_lost((const void *)words), 9);
+	header.size = 8;
+	memcpy(words, &header, 8);
+	ck_assert_uint_eq(record_parse_lost((const void *)words), 0);
+}
+END_TEST
+
+START_TEST(test_cpu_lists)
+{
+	struct id_list list = { NULL, 0, 0 };
+	static const char *const bad[] = { "", "x", "3-1", "0-99999", "1,,2", "0-", "1;2", "-1" };
+
+	ck_assert_int_eq(procfs_parse_cpus("0-2,5,7-8\n", &list), 0);
+	ck_assert_uint_eq(list.count, 6);
+	ck_assert_int_eq(list.items[3], 5);
+	ck_assert_int_eq(list.items[5], 8);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		list.count = 0;
+		ck_assert_msg(procfs_parse_cpus(bad[i], &list) == -EINVAL, "%s", bad[i]);
+	}
+	free(list.items);
+}
+END_TEST
+
+/* Each cause has its own status and names its own remedy. */
+static const struct {
+	struct refusal_facts facts;
+	int32_t status;
+	const char *why;
+	const char *hint;
+} refusals[] = {
+	{ { .error = EACCES, .paranoid = 3 }, PFC_EPERM, "perf_event_paranoid = 3", "cap_perfmon" },
+	{ { .error = EACCES, .paranoid = 2, .is_other_process = true }, PFC_EPERM, "CAP_PERFMON", "cap_sys_ptrace" },
+	{ { .error = EACCES, .paranoid = 2, .caps = 1ull << 38, .is_other_process = true },
+	  PFC_EPERM, "CAP_SYS_PTRACE is missing", "cap_sys_ptrace" },
+	{ { .error = EPERM, .paranoid = 2, .seccomp = 2 }, PFC_EPERM, "seccomp filter", "--cap-add PERFMON" },
+	{ { .error = EACCES, .paranoid = 3, .seccomp = 2 }, PFC_EPERM, "CAP_PERFMON is missing", "setcap" },
+	{ { .error = ENOSYS, .seccomp = 2 }, PFC_EPERM, "seccomp filter", "--security-opt" },
+	{ { .error = ENOSYS }, PFC_ENOTSUP, "CONFIG_PERF_EVENTS", "kernel" },
+	{ { .error = EPERM, .caps = ~0ull }, PFC_EPERM, "although CAP_PERFMON", "lockdown" },
+	{ { .error = ENOENT }, PFC_ENOTSUP, "does not have the event cycles", "cpu-clock" },
+	{ { .error = EOPNOTSUPP }, PFC_ENOTSUP, "does not have the event cycles", "cpu-clock" },
+	{ { .error = EMFILE }, PFC_ENOSPC, "RLIMIT_NOFILE", "ulimit -n" },
+	{ { .error = ENFILE }, PFC_ENOSPC, "fs.file-max", "sysctl" },
+	{ { .error = EBUSY }, PFC_ENOTSUP, "another tool", "cpu-clock" },
+	{ { .error = ESRCH }, PFC_ETARGET, "gone", "still runs" },
+	{ { .error = EINVAL, .max_rate = 100 }, PFC_ENOTSUP, "perf_event_max_sample_rate = 100", "lower frequency" },
+	{ { .error = EPERM, .is_mmap = true, .mlock_kb = 516 }, PFC_EPERM, "perf_event_mlock_kb = 516", "ring=64KiB" },
+	{ { .error = ENOMEM, .is_mmap = true }, PFC_ENOMEM, "memory", "smaller ring" },
+};
+
+START_TEST(test_refusals_are_told_apart)
+{
+	struct refusal refusal;
+
+	memset(&refusal, 0, sizeof(refusal));
+	refusal_reason(&refusals[_i].facts, "cycles", &refusal);
+	ck_assert_int_eq(refusal.status, refusals[_i].status);
+	ck_assert_msg(strstr(refusal.why, refusals[_i].why) != NULL, "why: %s", refusal.why);
+	ck_assert_msg(strstr(refusal.hint, refusals[_i].hint) != NULL, "hint: %s", refusal.hint);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("perf_ring");
+	TCase *rings = tcase_create("rings");
+	TCase *records = tcase_create("records");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(rings, setup, teardown);
+	tcase_add_test(rings, test_records_survive_every_wrap);
+	tcase_add_test(rings, test_space_goes_back_while_reading);
+	tcase_add_test(rings, test_rubbish_is_thrown_away_and_counted);
+	tcase_add_test(rings, test_impossible_head);
+	tcase_add_test(rings, test_random_bytes);
+	tcase_set_timeout(rings, 60);
+	suite_add_tcase(suite, rings);
+	tcase_add_test(records, test_short_samples_are_refused);
+	tcase_add_test(records, test_chain_is_parted_at_marks);
+	tcase_add_test(records, test_without_chain_the_ip_is_the_stack);
+	tcase_add_test(records, test_lost_records);
+	tcase_add_test(records, test_cpu_lists);
+	tcase_add_loop_test(records, test_refusals_are_told_apart, 0, sizeof(refusals) / sizeof(refusals[0]));
+	suite_add_tcase(suite, records);
+	srunner_set_tap(runner, "-");
+	srunner_run_all(runner, CK_SILENT);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
