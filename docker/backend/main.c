@@ -69,7 +69,7 @@ int main(int argc, char **argv)
 	/* Both builds, with and without frame pointers, are the same program to whoever looks for it by name. */
 	prctl(PR_SET_NAME, "backend");
 	block_ends();
-	calibrate(backend.options.split, backend.options.work_us, &backend.amounts);
+	calibrate(&backend.amounts, backend.options.split, backend.options.work_us);
 	if (causes_init(&backend.causes, backend.options.folder) == 0) {
 		status = serve(&backend);
 	} else {

@@ -16,35 +16,54 @@
 /* In the modes that plant another cause, the page itself costs a tenth. */
 #define LIGHT_DIVISOR 10
 
-static uint64_t thread_ns(void)
+/* A measured piece of work: how much of it, and since when. */
+struct piece {
+	enum work work;
+	uint64_t passes;
+	uint64_t began_ns; /* CLOCK_THREAD_CPUTIME_ID */
+};
+
+static struct piece piece_begin(struct backend *backend, enum work work, uint64_t divisor)
 {
-	return truth_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	struct piece piece = { .work = work };
+
+	piece.passes = amounts_passes(&backend->amounts, work, backend->amounts.target_ns[work] / divisor);
+	piece.began_ns = truth_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	return piece;
+}
+
+static void piece_end(struct backend *backend, const struct piece *piece)
+{
+	uint64_t ns = truth_clock_ns(CLOCK_THREAD_CPUTIME_ID) - piece->began_ns;
+
+	truth_add(&backend->truth.work[piece->work], 1, 0, ns);
+	amounts_learn(&backend->amounts, piece->work, piece->passes, ns);
 }
 
 static NOINLINE uint64_t check_signatures(struct backend *backend, uint64_t seed, uint64_t divisor)
 {
-	uint64_t began_ns = thread_ns();
-	uint64_t result = hash_rounds(seed, backend->amounts.passes[WORK_HASH] / divisor);
+	struct piece piece = piece_begin(backend, WORK_HASH, divisor);
+	uint64_t result = hash_rounds(seed, piece.passes);
 
-	truth_add(&backend->truth.work[WORK_HASH], 1, 0, thread_ns() - began_ns);
+	piece_end(backend, &piece);
 	return result;
 }
 
 static NOINLINE uint64_t order_comments(struct backend *backend, uint64_t seed, uint64_t divisor)
 {
-	uint64_t began_ns = thread_ns();
-	uint64_t result = sort_comments(seed, backend->amounts.passes[WORK_SORT] / divisor);
+	struct piece piece = piece_begin(backend, WORK_SORT, divisor);
+	uint64_t result = sort_comments(seed, piece.passes);
 
-	truth_add(&backend->truth.work[WORK_SORT], 1, 0, thread_ns() - began_ns);
+	piece_end(backend, &piece);
 	return result;
 }
 
 static NOINLINE uint64_t format_comments(struct backend *backend, uint64_t seed, uint64_t divisor)
 {
-	uint64_t began_ns = thread_ns();
-	uint64_t result = render_markdown(seed, backend->amounts.passes[WORK_MARKDOWN] / divisor);
+	struct piece piece = piece_begin(backend, WORK_MARKDOWN, divisor);
+	uint64_t result = render_markdown(seed, piece.passes);
 
-	truth_add(&backend->truth.work[WORK_MARKDOWN], 1, 0, thread_ns() - began_ns);
+	piece_end(backend, &piece);
 	return result;
 }
 
@@ -57,14 +76,6 @@ static NOINLINE uint64_t show_thread(struct backend *backend, uint64_t seed, uin
 	return result;
 }
 
-/* Passes of hashing that fill the whole work time of a request, whatever the split. */
-static uint64_t full_hash_rounds(const struct backend *backend)
-{
-	double share = backend->options.split[WORK_HASH];
-
-	return share > 0 ? (uint64_t)((double)backend->amounts.passes[WORK_HASH] / share) : 10000;
-}
-
 /* What the mode adds to the page: 0, an errno value, or -1 for a mode that does not exist. */
 static NOINLINE int plant_cause(struct backend *backend, const char *mode, uint64_t seed, uint64_t *result)
 {
@@ -74,7 +85,9 @@ static NOINLINE int plant_cause(struct backend *backend, const char *mode, uint6
 	int status = 0;
 
 	if (strcmp(mode, "lock") == 0) {
-		*result += rebuild_cache(causes, truth, seed, full_hash_rounds(backend));
+		*result +=
+			rebuild_cache(causes, truth, seed,
+				      amounts_passes(&backend->amounts, WORK_HASH, options->work_us * 1000));
 	} else if (strcmp(mode, "io") == 0) {
 		status = append_audit_record(causes, truth);
 	} else if (strcmp(mode, "alloc") == 0) {

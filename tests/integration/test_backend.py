@@ -50,7 +50,7 @@ def test_default_split():
         backend.hammer(seconds=1.5)
         truth = backend.truth()
     for share, planted in zip(shares(truth), (0.60, 0.25, 0.15)):
-        check_near(share, planted, 0.06, "share")
+        check_near(share, planted, 0.03, "share")
 
 
 def test_any_split_is_near_its_truth():
@@ -58,7 +58,7 @@ def test_any_split_is_near_its_truth():
         backend.hammer(seconds=1.5)
         truth = backend.truth()
     for share, planted in zip(shares(truth), (0.1, 0.2, 0.7)):
-        check_near(share, planted, 0.06, "share")
+        check_near(share, planted, 0.03, "share")
 
 
 def test_truth_is_the_cpu_time_spent():
