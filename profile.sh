@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The front door: installs what is missing, builds, and calls one profcore command. `./profile.sh help` lists the words.
+# Talk goes to stderr, so that what profcore prints on stdout stays clean. PROFCORE_BUILD names another build folder.
+set -euo pipefail
+
+# Debian packages, each with its reason: the one list of what the project needs.
+build_packages='
+gcc              the compiler
+libc6-dev        C library headers
+meson            the build system
+ninja-build      its back end
+pkg-config       finds the libraries below
+libinih-dev      configs and manifests: INI
+libelf-dev       manifests in plugins, symbols: ELF
+libdw-dev        symbols, lines: DWARF
+libiberty-dev    demangling: C++ and Rust
+libjansson-dev   JSON
+zlib1g-dev       compressed sections, checksums
+libcap-dev       dropping privileges
+libseccomp-dev   the sandbox of stages
+'
+test_packages='
+check            unit tests
+python3          integration tests, the runner
+clang            the second compiler that must be content
+'
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build=${PROFCORE_BUILD:-$root/build}
+
+say() {
+	printf '%s\n' "profile.sh: $*" >&2
+}
+
+die() {
+	local code=$1
+	shift
+	say "$@"
+	exit "$code"
+}
+
+usage() {
+	cat <<'TEXT'
+usage: ./profile.sh WORD [SECONDS] [ARGUMENT]...
+
+  demo             profile the slow page of the embedded demo backend
+  test             run all tests
+
+  setup            install what is needed, build, look what works here
+  flamegraph       flame graph of where CPU time goes
+  cpu-profile      the same with line detail
+  perf             standard counters and the flat report
+  memory-profile   who grew, who faulted, who leaked
+  strace           system calls and time off the CPU
+  load-test        load on an HTTP endpoint
+  analyze          read a finished run again
+  clean            remove finished runs
+  help             this text
+
+Every word but demo, test and help is one profcore command; the arguments after it are that command's own
+(profcore help COMMAND): --pid, --process, --url and so on.
+TEXT
+}
+
+# The package names of a list, on one line.
+names_of() {
+	awk 'NF { printf "%s ", $1 }' <<<"$1"
+}
+
+# Names of those packages in the list that are not installed.
+missing_packages() {
+	local name
+	while read -r name _; do
+		if [[ -n $name && $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) != installed ]]; then
+			printf '%s ' "$name"
+		fi
+	done <<<"$1"
+}
+
+# Install what is missing of the lists given; does nothing, and needs neither root nor network, when nothing is.
+install_packages() {
+	local missing
+	if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+		say "no Debian here: nothing is installed; these are needed, by their Debian names: $(names_of "$1")"
+		return 0
+	fi
+	missing=$(missing_packages "$1")
+	if [[ -z $missing ]]; then
+		return 0
+	fi
+	if [[ $EUID -ne 0 ]]; then
+		die 4 "packages are missing and only root can install them: apt-get install $missing"
+	fi
+	say "installing: $missing"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq -o Acquire::Retries=3 >&2 || say "apt-get update failed; going on with the lists that are there"
+	# shellcheck disable=SC2086 # words on purpose
+	apt-get install -y -qq --no-install-recommends -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 $missing >&2 ||
+		die 4 "apt-get could not install: $missing"
+}
+
+# Run a step quietly; its output is shown only when it fails.
+quietly() {
+	local log=$build/profile.sh.log
+	if ! "$@" >"$log" 2>&1; then
+		tail -n 60 "$log" >&2
+		return 1
+	fi
+}
+
+configure() {
+	local options=("$@")
+	mkdir -p "$build"
+	if [[ ! -f $build/build.ninja ]]; then
+		quietly meson setup "${options[@]}" "$build" "$root" && return
+	elif [[ ${#options[@]} -gt 0 ]]; then
+		quietly meson configure "$build" "${options[@]}" && return
+	else
+		return 0
+	fi
+	say "the build folder $build does not fit; making it anew"
+	quietly meson setup --wipe "${options[@]}" "$build" "$root"
+}
+
+# configure, then compile; a build folder from another place or version is made anew once.
+build_all() {
+	local began=$SECONDS
+	configure "$@" || die 1 "the build could not be configured"
+	if ! ninja -C "$build" -n 2>/dev/null | grep -q 'no work to do'; then
+		say "building in $build"
+	fi
+	if ! quietly ninja -C "$build"; then
+		die 1 "the build failed"
+	fi
+	if ((SECONDS - began > 2)); then
+		say "built in $((SECONDS - began)) s"
+	fi
+}
+
+profcore() {
+	cd "$root"
+	exec "$build/core/profcore" "$@"
+}
+
+main() {
+	local word=${1:-help}
+	shift || true
+	case $word in
+	demo)
+		install_packages "$build_packages"
+		build_all
+		profcore -c configs/slow_endpoint.ini "$@"
+		;;
+	test)
+		install_packages "$build_packages$test_packages"
+		if [[ ${CI:-} == true ]]; then
+			build_all -Dtests=enabled -Dwerror=true
+		else
+			build_all -Dtests=enabled
+		fi
+		cd "$root"
+		exec python3 tests/run.py --build "$build" "$@"
+		;;
+	setup | flamegraph | cpu-profile | perf | memory-profile | strace | load-test | analyze)
+		install_packages "$build_packages"
+		build_all
+		profcore "$word" "$@"
+		;;
+	clean)
+		[[ -x $build/core/profcore ]] || die 0 "nothing is built, nothing to clean"
+		profcore clean "$@"
+		;;
+	help | -h | --help)
+		usage
+		;;
+	*)
+		usage >&2
+		die 2 "no such word: $word"
+		;;
+	esac
+}
+
+main "$@"

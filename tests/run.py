@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Run every test that Meson knows, show what failed and what was skipped, end with `N passed, N failed, N skipped`.
+
+A TAP test counts as its lines, any other test as one. A skip says why: `SKIP(requirement): reason`; a requirement that
+PROFCORE_TEST_REQUIRE lists (root,docker,bpf,browser) must not be skipped, and counts as failed then.
+"""
+
+import argparse
+import collections
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+TAP_LINE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)$")
+TAP_PLAN = re.compile(r"^1\.\.(\d+)")
+SKIP_REASON = re.compile(r"SKIP\(([\w-]+)\): (.*)")
+FAILURE_LINES = 80
+
+Case = collections.namedtuple("Case", "name state text")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"), help="the build folder")
+    parser.add_argument("names", nargs="*", help="tests to run (default: all), as meson test takes them")
+    return parser.parse_args()
+
+
+def run_meson(build, names):
+    """Run the tests; the records of their log, none when Meson could not even begin."""
+    log = build / "meson-logs" / "testlog.json"
+    log.unlink(missing_ok=True)
+    subprocess.run(["meson", "test", "-C", str(build), "--no-rebuild", *names], check=False)
+    if not log.exists():
+        return []
+    return [json.loads(line) for line in log.read_text(errors="replace").splitlines() if line.strip()]
+
+
+def skip_state(text):
+    """Whether a skip with that text is one, or a failure."""
+    required = {word.strip() for word in os.environ.get("PROFCORE_TEST_REQUIRE", "").split(",")}
+    reason = SKIP_REASON.search(text)
+    return "failed" if reason and reason.group(1) in required else "skipped"
+
+
+def tap_cases(name, output):
+    """The cases that a TAP text tells of, each failure with the comment lines below it."""
+    cases = []
+    planned = None
+    for line in output.splitlines():
+        plan = TAP_PLAN.match(line)
+        match = TAP_LINE.match(line)
+        if plan:
+            planned = int(plan.group(1))
+        elif match:
+            title, _, directive = match.group(3).partition(" # ")
+            if directive.upper().startswith("SKIP"):
+                state = skip_state(directive)
+            else:
+                state = "failed" if match.group(1) else "passed"
+            cases.append(Case(f"{name}: {title}", state, directive))
+        elif cases:
+            cases[-1] = cases[-1]._replace(text=cases[-1].text + "\n" + line)
+    return cases, planned
+
+
+def whole_case(name, record, output):
+    """A test without TAP, or one whose TAP is broken, counts once."""
+    result = record.get("result")
+    if result == "SKIP":
+        reason = SKIP_REASON.search(output)
+        return Case(name, skip_state(output), reason.group(0) if reason else "SKIP(unknown): the test does not say why")
+    state = "passed" if result in ("OK", "EXPECTEDFAIL") else "failed"
+    text = f"{result}, exit code {record.get('returncode')}, after {record.get('duration', 0):.1f} s\n{output}"
+    return Case(name, state, text)
+
+
+def cases_of(record):
+    name = record.get("name", "?").split(" / ")[-1]
+    output = (record.get("stdout") or "") + (record.get("stderr") or "")
+    cases, planned = tap_cases(name, record.get("stdout") or "")
+    if planned is None:
+        return [whole_case(name, record, output)]
+    # A plan that was not kept, or an end that no case explains (a crash, a timeout), is a failure of its own.
+    explained = any(case.state == "failed" for case in cases) or record.get("result") in ("OK", "SKIP")
+    if len(cases) != planned or not explained:
+        cases.append(whole_case(name + ": the whole", dict(record, result=record.get("result", "?") + " early"), output))
+    return cases
+
+
+def show(cases):
+    for case in cases:
+        if case.state == "failed":
+            lines = case.text.strip().splitlines()
+            print(f"\nFAILED {case.name}")
+            if len(lines) > FAILURE_LINES:
+                print(f"  ... {len(lines) - FAILURE_LINES} lines before")
+            for line in lines[-FAILURE_LINES:]:
+                print(f"  {line}")
+    skipped = [case for case in cases if case.state == "skipped"]
+    if skipped:
+        print()
+    for case in skipped:
+        reason = SKIP_REASON.search(case.text)
+        print(f"skipped {case.name}: {reason.group(0) if reason else case.text.strip()}")
+
+
+def main():
+    options = arguments()
+    cases = [case for record in run_meson(options.build, options.names) for case in cases_of(record)]
+    show(cases)
+    count = collections.Counter(case.state for case in cases)
+    if not cases:
+        print("\nFAILED: no test ran")
+        count["failed"] = 1
+    sys.stdout.flush()
+    print(f"\n{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped")
+    return 1 if count["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
