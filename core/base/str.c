@@ -107,6 +107,55 @@ bool str_equal(const char *a, const char *b)
 	return strcmp(a, b) == 0;
 }
 
+/* The table of well-formed sequences: no overlong forms, surrogates, or values past U+10FFFF (Unicode 15, table 3-7). */
+size_t str_utf8_bytes(const char *from, size_t room)
+{
+	const unsigned char *text = (const unsigned char *)from;
+	static const struct {
+		unsigned char first_min, first_max, second_min, second_max;
+		size_t bytes;
+	} forms[] = {
+		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
+		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	};
+
+	if (room > 0 && text[0] < 0x80) {
+		return 1;
+	}
+	for (size_t i = 0; room > 0 && i < sizeof(forms) / sizeof(forms[0]); i++) {
+		if (text[0] < forms[i].first_min || text[0] > forms[i].first_max) {
+			continue;
+		}
+		if (room < forms[i].bytes || text[1] < forms[i].second_min || text[1] > forms[i].second_max) {
+			return 0;
+		}
+		for (size_t k = 2; k < forms[i].bytes; k++) {
+			if (text[k] < 0x80 || text[k] > 0xbf) {
+				return 0;
+			}
+		}
+		return forms[i].bytes;
+	}
+	return 0;
+}
+
+bool str_is_utf8(const char *text)
+{
+	size_t room = strlen(text);
+
+	while (room > 0) {
+		size_t step = str_utf8_bytes(text, room);
+
+		if (step == 0) {
+			return false;
+		}
+		text += step;
+		room -= step;
+	}
+	return true;
+}
+
 char *str_printf(const char *format, ...)
 {
 	char *text = NULL;

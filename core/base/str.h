@@ -30,6 +30,10 @@ bool str_starts(const char *text, const char *prefix);
 bool str_ends(const char *text, const char *suffix);
 bool str_equal(const char *a, const char *b);
 
+/** Bytes of the UTF-8 sequence that begins at text, of which room bytes may be read; 0 when it is none. */
+size_t str_utf8_bytes(const char *text, size_t room);
+bool str_is_utf8(const char *text);
+
 /** A new formatted string, freed by the caller; NULL when memory ran out. */
 char *str_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

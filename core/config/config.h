@@ -28,7 +28,7 @@ struct config_value {
 	struct config_value *next;
 };
 
-/** One section. kind "run", "target", "plugin", "recipe"; name is the stage's name for "plugin". */
+/** One section. kind "run", "target", "plugin", "recipe"; name is the stage's name for "plugin", else "". */
 struct config_section {
 	char *kind;
 	char *name;
@@ -40,15 +40,21 @@ struct config_section {
 struct config {
 	char *path; /* the file, "" when none */
 	struct config_section *sections; /* in order of appearance */
+	char **files;   /* names that origins point to */
+	size_t file_count;
 };
 
 /**
- * Load a file (with run.include followed), then the environment, then sets ("stage.key=value"; "run.duration=5s"). All faults go
+ * Load a file (NULL or "" for none; with run.include followed: paths relative to the including file, at most 8 deep), then the environment, then sets ("stage.key=value"; "run.duration=5s"). All faults go
  * to diags, never only the first; returns 0 even then (ask diag_errors). Fails only when memory runs out.
+ *
+ * run.include itself is not kept: what it brought is, with the included file as origin. run.name is always there: the base
+ * name of the file, origin "default", when nobody set it. Under AT_SECURE the environment is ignored, with a warning.
  */
 int config_load(const char *path, const char *const *sets, size_t set_count, struct diag_list *diags,
 		struct config **ret, struct pfc_error *err);
 
+/** By kind, and by name for "plugin" (NULL: the first). NULL when there is none. */
 struct config_section *config_section(const struct config *config, const char *kind, const char *name);
 const struct config_value *config_value(const struct config_section *section, const char *key);
 
@@ -57,5 +63,11 @@ int config_set(struct config *config, const char *kind, const char *name, const 
 	       const char *origin_file, struct pfc_error *err);
 
 void config_destroy(struct config *config);
+
+/** Whether a word may name a stage: letters, digits, - and _, a letter or digit first, at most 40 bytes, not reserved. */
+bool config_is_stage_name(const char *name);
+
+/** How a section is called in messages: "[run]", "[plugin:perf-cpu]"; to is returned. */
+char *config_section_title(const struct config_section *section, char *to, size_t to_bytes);
 
 #endif

@@ -13,6 +13,12 @@
 
 #include "base/error.h"
 
+/** Limits of a manifest: far above what a plugin needs, so that a hostile one costs little. */
+#define MANIFEST_TEXT_MAX    (64 * 1024)
+#define MANIFEST_PORTS_MAX   64
+#define MANIFEST_OPTIONS_MAX 256
+#define MANIFEST_METRICS_MAX 64
+
 enum plugin_kind { PLUGIN_DRIVER = 1, PLUGIN_COLLECTOR, PLUGIN_TRANSFORM, PLUGIN_REPORTER };
 
 enum port_multiplicity { PORT_ONE = 1, PORT_OPTIONAL, PORT_MANY, PORT_EACH };

@@ -46,6 +46,29 @@ json_t *options_to_json(const struct option_set *set);
 /** The core's own options of [run] and [target]. */
 const struct manifest_option *options_of_run(size_t *ret_count);
 const struct manifest_option *options_of_target(size_t *ret_count);
+/** Likewise of every stage: use, enabled, on_failure (input.PORT is not among them: it belongs to the plan). */
+const struct manifest_option *options_of_stage(size_t *ret_count);
+
+/** The keys of a stage that are not its plugin's: pass it as `reserved`. */
+const char *const *options_stage_reserved(void);
+
+/** Like options_resolve, but keys that are not declared are somebody else's: reads use, enabled, on_failure of a stage. */
+int options_resolve_some(const struct manifest_option *defs, size_t def_count, const struct config_section *section,
+			 struct diag_list *diags, struct option_set *ret, struct pfc_error *err);
+
+/**
+ * What one option can hold, without a section: *ret is filled, its texts owned by the caller (option_value_finish).
+ * Returns 0; PFC_EINVAL with the reason in err->why ("is no duration, such as 30s or 250ms"); PFC_ENOMEM.
+ */
+int option_parse(const struct manifest_option *def, const char *text, struct option_value *ret, struct pfc_error *err);
+void option_value_finish(struct option_value *value);
+
+/** "int", "duration", ...; the type of a name, 0 when it is none. */
+const char *option_type_name(enum pfc_value_type type);
+enum pfc_value_type option_type_of(const char *name);
+
+/** A limit or value in the type's own notation: "1ms", "64MiB", "997"; to is returned. */
+char *option_format(enum pfc_value_type type, double number, char *to, size_t to_bytes);
 
 /** "30s", "1.5h", "250ms", "10us", "7d"; a bare number is seconds. ns; -1 when it is no duration. */
 int64_t option_parse_duration(const char *text);
