@@ -193,6 +193,9 @@ struct pfc_host {
 	const void *(*extension)(void *ctx, const char *id);
 };
 
+/** What every host has: the founding set. An entry function returns NULL to a host that has less. */
+#define PFC_HOST_FOUNDING_BYTES ((uint32_t)(offsetof(struct pfc_host, extension) + sizeof(void *)))
+
 /** The option as an integer (int, bool, duration in ns, size in bytes, position of an enum); `missing` if there is none. */
 static inline int64_t pfc_option_int(const struct pfc_host *host, const char *key, int64_t missing)
 {

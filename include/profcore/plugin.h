@@ -56,7 +56,10 @@ struct pfc_plugin {
 	void (*destroy)(void *self);
 };
 
-/** The type of the one exported function. The struct it returns is the plugin's and lives as long as the process. */
+/**
+ * The type of the one exported function. The struct it returns is the plugin's and lives as long as the process; NULL when
+ * the plugin cannot work with this host (host->struct_size < PFC_HOST_FOUNDING_BYTES).
+ */
 typedef const struct pfc_plugin *(*pfc_plugin_entry)(const struct pfc_host *host);
 
 #define PFC_PLUGIN_ENTRY "pfc_plugin_v1"

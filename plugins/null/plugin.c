@@ -143,7 +143,7 @@ static void null_destroy(void *ctx)
 	free(ctx);
 }
 
-/* The one exported function. */
+/* The one exported function. A host that lacks part of the founding set is no host: refuse it. */
 const struct pfc_plugin *pfc_plugin_v1(const struct pfc_host *host)
 {
 	static const struct pfc_plugin plugin = {
@@ -156,6 +156,5 @@ const struct pfc_plugin *pfc_plugin_v1(const struct pfc_host *host)
 		.destroy = null_destroy,
 	};
 
-	(void)host;
-	return &plugin;
+	return host->struct_size >= PFC_HOST_FOUNDING_BYTES ? &plugin : NULL;
 }
