@@ -260,7 +260,7 @@ void server_destroy(struct server *server)
 	if (server == NULL) {
 		return;
 	}
-	for (size_t i = 0; i < server->connection_count; i++) {
+	for (size_t i = 0; server->connections != NULL && i < server->connection_count; i++) {
 		close(server->connections[i]->socket);
 		free(server->connections[i]);
 	}

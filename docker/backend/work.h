@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The three pieces of real work whose shares are planted. Each is one function without callees, in a file of its own, so
- * that neither inlining nor cloning nor a C library call blurs what a profiler must find. The unit of each is one pass;
+ * The three pieces of real work whose shares are planted. Each is one function without callees, not even inline ones, in
+ * a file of its own, so that neither inlining nor cloning nor a C library call blurs what a profiler must find. The unit of each is one pass;
  * calibrate.c finds out how many passes fill a share of a request.
  */
 #ifndef BACKEND_WORK_H

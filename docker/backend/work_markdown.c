@@ -11,29 +11,14 @@ static const char comment_text[] =
 	"See *chapter 4*: \"escape < and > and & everywhere\", then _measure_ before you `sort()` or "
 	"`hash()`.";
 
-/* The text that a character of Markdown stands for; toggles says which of the three marks are open. */
-static inline const char *replacement(char c, unsigned *toggles)
-{
-	switch (c) {
-	case '*':
-		*toggles ^= 1;
-		return *toggles & 1 ? "<b>" : "</b>";
-	case '_':
-		*toggles ^= 2;
-		return *toggles & 2 ? "<i>" : "</i>";
-	case '`':
-		*toggles ^= 4;
-		return *toggles & 4 ? "<tt>" : "</tt>";
-	case '<':
-		return "&lt;";
-	case '>':
-		return "&gt;";
-	case '&':
-		return "&amp;";
-	default:
-		return NULL;
-	}
-}
+/*
+ * What a character of Markdown becomes, as an opening and as a closing mark; NULL: itself. A table and not an
+ * inline function, so that all the time belongs to render_markdown by every way of counting.
+ */
+static const char *const replacements[128][2] = {
+	['*'] = { "<b>", "</b>" },  ['_'] = { "<i>", "</i>" },  ['`'] = { "<tt>", "</tt>" },
+	['<'] = { "&lt;", "&lt;" }, ['>'] = { "&gt;", "&gt;" }, ['&'] = { "&amp;", "&amp;" },
+};
 
 NOINLINE uint64_t render_markdown(uint64_t seed, uint64_t passes)
 {
@@ -41,17 +26,18 @@ NOINLINE uint64_t render_markdown(uint64_t seed, uint64_t passes)
 	uint64_t sum = seed;
 
 	for (uint64_t pass = 0; pass < passes; pass++) {
-		unsigned toggles = 0;
+		unsigned marks = 0;
 		size_t out = 0;
 
 		for (size_t in = 0; in + 1 < sizeof(comment_text) && out + 8 < sizeof(html); in++) {
-			char c = (char)(comment_text[in] ^ (in == pass % 16 ? (char)(sum & 1) : 0));
-			const char *text = replacement(c, &toggles);
+			unsigned c = (unsigned char)comment_text[in] & 127;
+			const char *text = replacements[c][marks & 1];
 
 			if (text == NULL) {
-				html[out++] = c;
+				html[out++] = (char)(c ^ (sum & 1));
 				continue;
 			}
+			marks++;
 			while (*text != '\0') {
 				html[out++] = *text++;
 			}

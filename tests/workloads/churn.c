@@ -12,7 +12,7 @@
 static NOINLINE uint64_t churn_work(uint64_t value)
 {
 	for (unsigned i = 0; i < 2000; i++) {
-		value = spin(value);
+		SPIN(value);
 	}
 	return value;
 }

@@ -13,11 +13,14 @@ struct dive {
 
 static NOINLINE void bottom(struct dive *dive)
 {
+	uint64_t value = dive->value;
+
 	while (clock_ns(CLOCK_MONOTONIC) < dive->end_ns) {
 		for (unsigned i = 0; i < 100; i++) {
-			dive->value = spin(dive->value);
+			SPIN(value);
 		}
 	}
+	dive->value = value;
 }
 
 static NOINLINE void descend(struct dive *dive, uint64_t depth)

@@ -15,7 +15,7 @@
 static NOINLINE uint64_t burn_a(uint64_t value, uint64_t steps)
 {
 	for (uint64_t i = 0; i < steps; i++) {
-		value = spin(value);
+		SPIN(value);
 	}
 	return value;
 }
@@ -23,7 +23,8 @@ static NOINLINE uint64_t burn_a(uint64_t value, uint64_t steps)
 static NOINLINE uint64_t burn_b(uint64_t value, uint64_t steps)
 {
 	for (uint64_t i = 0; i < steps; i++) {
-		value = spin(value) ^ 1;
+		SPIN(value);
+		value ^= 1;
 	}
 	return value;
 }
@@ -31,7 +32,8 @@ static NOINLINE uint64_t burn_b(uint64_t value, uint64_t steps)
 static NOINLINE uint64_t burn_c(uint64_t value, uint64_t steps)
 {
 	for (uint64_t i = 0; i < steps; i++) {
-		value = spin(value) ^ 3;
+		SPIN(value);
+		value ^= 3;
 	}
 	return value;
 }

@@ -31,14 +31,16 @@ static inline double number_arg(int argc, char **argv, int index, double missing
 	return end != argv[index] && *end == '\0' ? number : missing;
 }
 
-/* About a microsecond of arithmetic, inlined into whoever is to be charged with it. */
-static inline __attribute__((always_inline)) uint64_t spin(uint64_t value)
-{
-	for (unsigned i = 0; i < 400; i++) {
-		value = value * 6364136223846793005u + 1442695040888963407u;
-		__asm__ volatile("" : "+r"(value)); /* each step is done, one after the other */
-	}
-	return value;
-}
+/*
+ * About a microsecond of arithmetic on an uint64_t variable. A macro, so that it belongs to the function that it stands in
+ * by every way of counting; each step is done, one after the other.
+ */
+#define SPIN(value)                                                                                          \
+	do {                                                                                                 \
+		for (unsigned spin_ = 0; spin_ < 400; spin_++) {                                             \
+			(value) = (value)*6364136223846793005u + 1442695040888963407u;                       \
+			__asm__ volatile("" : "+r"(value));                                                  \
+		}                                                                                            \
+	} while (0)
 
 #endif
