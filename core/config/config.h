@@ -62,6 +62,12 @@ const struct config_value *config_value(const struct config_section *section, co
 int config_set(struct config *config, const char *kind, const char *name, const char *key, const char *text,
 	       const char *origin_file, struct pfc_error *err);
 
+/**
+ * Judge what sections say as a whole, which single options cannot: one target and not two, `ready` beside `command` only, a
+ * run name fit for a folder, the shorthands of [recipe]. Call it once, after the last config_set.
+ */
+void config_check(const struct config *config, struct diag_list *diags);
+
 void config_destroy(struct config *config);
 
 /** Whether a word may name a stage: letters, digits, - and _, a letter or digit first, at most 40 bytes, not reserved. */

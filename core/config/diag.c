@@ -69,9 +69,24 @@ static int by_place(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
+/* The remarks in order of place; NULL when memory ran out. */
+static const struct diag **in_order(const struct diag_list *list)
+{
+	const struct diag **order = malloc((list->count + 1) * sizeof(const struct diag *));
+
+	for (size_t i = 0; order != NULL && i < list->count; i++) {
+		order[i] = &list->items[i];
+	}
+	if (order != NULL) {
+		qsort(order, list->count, sizeof(const struct diag *), by_place);
+	}
+	return order;
+}
+
+static const char *const level_words[] = { "", "error", "warning", "note" };
+
 static void print_one(const struct diag *item, FILE *to, int color)
 {
-	static const char *const words[] = { "", "error", "warning", "note" };
 	static const char *const colors[] = { "", "\033[31m", "\033[33m", "\033[36m" };
 	char file[1024];
 	char text[4096];
@@ -85,20 +100,14 @@ static void print_one(const struct diag *item, FILE *to, int color)
 	} else {
 		fprintf(to, "%s: ", file);
 	}
-	fprintf(to, "%s%s%s: %s\n", color ? colors[item->level] : "", words[item->level],
+	fprintf(to, "%s%s%s: %s\n", color ? colors[item->level] : "", level_words[item->level],
 		color ? "\033[0m" : "", text);
 }
 
 void diag_print(const struct diag_list *list, FILE *to, int color)
 {
-	const struct diag **order = malloc((list->count + 1) * sizeof(const struct diag *));
+	const struct diag **order = in_order(list);
 
-	for (size_t i = 0; order != NULL && i < list->count; i++) {
-		order[i] = &list->items[i];
-	}
-	if (order != NULL) {
-		qsort(order, list->count, sizeof(const struct diag *), by_place);
-	}
 	for (size_t i = 0; i < list->count; i++) {
 		print_one(order != NULL ? order[i] : &list->items[i], to, color);
 	}
@@ -106,6 +115,25 @@ void diag_print(const struct diag_list *list, FILE *to, int color)
 		fputs("profcore: error: out of memory: some remarks are missing\n", to);
 	}
 	free(order);
+}
+
+json_t *diag_to_json(const struct diag_list *list)
+{
+	const struct diag **order = in_order(list);
+	json_t *array = order != NULL ? json_array() : NULL;
+
+	for (size_t i = 0; array != NULL && i < list->count; i++) {
+		json_t *item =
+			json_pack("{s:s, s:s, s:i, s:s}", "level", level_words[order[i]->level], "file",
+				  order[i]->file, "line", order[i]->line, "text", order[i]->text);
+
+		/* A path or text may be no UTF-8; the remark then stays in the text output only. */
+		if (item != NULL) {
+			json_array_append_new(array, item);
+		}
+	}
+	free(order);
+	return array;
 }
 
 void diag_finish(struct diag_list *list)

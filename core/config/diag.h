@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include <jansson.h>
+
 struct origin;
 
 enum diag_level { DIAG_ERROR = 1, DIAG_WARNING, DIAG_NOTE };
@@ -31,6 +33,8 @@ void diag_add(struct diag_list *list, enum diag_level level, const struct origin
 size_t diag_errors(const struct diag_list *list);
 /** Print all as `file:line: error: text` (colour if asked), control characters escaped. */
 void diag_print(const struct diag_list *list, FILE *to, int color);
+/** Likewise as a JSON array: [{"level", "file", "line" (0: none), "text"}]; NULL when memory ran out. */
+json_t *diag_to_json(const struct diag_list *list);
 void diag_finish(struct diag_list *list);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
 #include <profcore/host.h>
 
 #include "base/error.h"
@@ -100,5 +101,9 @@ const char *manifest_kind_name(enum plugin_kind kind);
 const char *manifest_multiplicity_name(enum port_multiplicity multiplicity);
 /** "perf, target-files" or "none"; to is returned. */
 char *manifest_privilege_names(uint32_t privileges, char *to, size_t to_bytes);
+
+/** id, version, kind, summary, path, privileges, perturbs; with inputs, outputs, options and metrics besides. */
+json_t *manifest_json_head(const struct manifest *manifest);
+json_t *manifest_json(const struct manifest *manifest);
 
 #endif

@@ -120,6 +120,7 @@ static int read_word(struct reader *reader, int line, const char *key, const cha
 
 	for (size_t i = 0; i < count; i++) {
 		if (str_equal(text, words[i])) {
+			str_finish(&known);
 			return (int)i;
 		}
 		str_format(&known, "%s%s", i > 0 ? ", " : "", words[i]);

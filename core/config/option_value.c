@@ -209,6 +209,7 @@ static int read_enum(const struct manifest_option *def, const char *text, int64_
 	for (count = 0; def->values[count] != NULL; count++) {
 		if (str_equal(text, def->values[count])) {
 			*ret = (int64_t)count;
+			str_finish(&known);
 			return 0;
 		}
 		str_format(&known, "%s%s", count > 0 ? ", " : "", def->values[count]);
