@@ -63,6 +63,15 @@ Every word but demo, test and help is one profcore command; the arguments after 
 TEXT
 }
 
+# Run a step quietly; its output is shown only when it fails.
+quietly() {
+	local log=$build/profile.sh.log
+	if ! "$@" >"$log" 2>&1; then
+		tail -n 60 "$log" >&2
+		return 1
+	fi
+}
+
 # The package names of a list, on one line.
 names_of() {
 	awk 'NF { printf "%s ", $1 }' <<<"$1"
@@ -94,38 +103,38 @@ install_packages() {
 	fi
 	say "installing: $missing"
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get update -qq -o Acquire::Retries=3 >&2 || say "apt-get update failed; going on with the lists that are there"
+	mkdir -p "$build"
+	quietly apt-get update -q -o Acquire::Retries=3 || say "apt-get update failed; going on with the lists that are there"
 	# shellcheck disable=SC2086 # words on purpose
-	apt-get install -y -qq --no-install-recommends -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 $missing >&2 ||
+	quietly apt-get install -y -q --no-install-recommends -o Acquire::Retries=3 $missing ||
 		die 4 "apt-get could not install: $missing"
 }
 
-# Run a step quietly; its output is shown only when it fails.
-quietly() {
-	local log=$build/profile.sh.log
-	if ! "$@" >"$log" 2>&1; then
-		tail -n 60 "$log" >&2
-		return 1
-	fi
+# Whether the build folder was made for this tree, and not copied along with another one.
+build_is_ours() {
+	[[ -f $build/build.ninja ]] && grep -qF "\"source\": \"$root\"" "$build/meson-info/meson-info.json" 2>/dev/null
 }
 
+# Make the build folder, or give an existing one these options; one that does not fit is made anew.
 configure() {
-	local options=("$@")
 	mkdir -p "$build"
-	if [[ ! -f $build/build.ninja ]]; then
-		quietly meson setup "${options[@]}" "$build" "$root" && return
-	elif [[ ${#options[@]} -gt 0 ]]; then
-		quietly meson configure "$build" "${options[@]}" && return
+	if build_is_ours; then
+		[[ $# -eq 0 ]] || quietly meson configure "$build" "$@"
+	elif [[ -d $build/meson-private ]]; then
+		say "the build folder $build does not fit; making it anew"
+		quietly meson setup --wipe "$@" "$build" "$root"
 	else
-		return 0
+		quietly meson setup "$@" "$build" "$root"
 	fi
-	say "the build folder $build does not fit; making it anew"
-	quietly meson setup --wipe "${options[@]}" "$build" "$root"
 }
 
-# configure, then compile; a build folder from another place or version is made anew once.
 build_all() {
 	local began=$SECONDS
+	if ! mkdir -p "$build" 2>/dev/null || [[ ! -w $build ]]; then
+		[[ -x $build/core/profcore ]] || die 4 "$build cannot be written; PROFCORE_BUILD names another build folder"
+		say "$build cannot be written; taking what is built there"
+		return 0
+	fi
 	configure "$@" || die 1 "the build could not be configured"
 	if ! ninja -C "$build" -n 2>/dev/null | grep -q 'no work to do'; then
 		say "building in $build"
