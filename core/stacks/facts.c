@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* How complete a stacks artifact is, as facts: counted in samples, so that a rare broken stack weighs as it should. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "stacks/session.h"
+
+/** Per location, from its outermost frame: whether it has a name, and whether a thread begins there. */
+enum location_mark {
+	MARK_NAMED = 1,
+	MARK_USER_ROOT = 2,
+	MARK_KERNEL_ROOT = 4,
+};
+
+struct tally {
+	uint64_t samples, rooted, kernel_only;
+	uint64_t frames, unknown;
+};
+
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (str_equal(name, names[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Where threads begin: program entry, and what the C libraries run a new thread with. */
+static bool is_user_root(const char *name)
+{
+	static const char *const roots[] = { "_start",	"_start_c",   "_dl_start",     "_dl_start_user",
+					     "clone",	"__clone",    "__GI___clone",  "clone3",
+					     "__clone3", "__GI___clone3", "start_thread", "thread_start",
+					     "__libc_start_main", "__libc_start_call_main",
+					     "__libc_start_main_impl", "__libc_start_main_stage2",
+					     "generic_start_main", "__start_context" };
+
+	return is_one_of(name, roots, sizeof(roots) / sizeof(roots[0]));
+}
+
+static bool is_kernel_root(const char *name)
+{
+	static const char *const roots[] = { "ret_from_fork", "ret_from_fork_asm", "kthread", "secondary_startup_64",
+					     "secondary_startup_64_no_verify", "cpu_startup_entry", "start_kernel",
+					     "x86_64_start_kernel" };
+
+	return is_one_of(name, roots, sizeof(roots) / sizeof(roots[0]));
+}
+
+static bool is_kernel(const struct intern *intern, uint32_t location)
+{
+	uint8_t kind = intern->module_kind[intern->location_module[location]];
+
+	return kind == MODULE_KERNEL || kind == MODULE_KERNEL_MODULE;
+}
+
+static void mark_locations(const struct intern *intern, const struct frames *frames, uint8_t *marks)
+{
+	for (uint32_t i = 0; i < frames->count; i++) {
+		uint32_t location = frames->location[i];
+		const char *name = intern_text(intern, frames->function[i]);
+
+		if (frames->inline_depth[i] != 0 || name[0] == '\0') {
+			continue;
+		}
+		marks[location] |= MARK_NAMED;
+		if (is_kernel(intern, location)) {
+			marks[location] |= is_kernel_root(name) ? MARK_KERNEL_ROOT : 0;
+		} else {
+			marks[location] |= is_user_root(name) ? MARK_USER_ROOT : 0;
+		}
+	}
+}
+
+/* Parents come before children, so one pass adds up each stack's frames. */
+static int tally_stacks(const struct intern *intern, const uint8_t *marks, struct tally *ret)
+{
+	uint32_t *depth = calloc(intern->stack_count, sizeof(*depth));
+	uint32_t *unknown = calloc(intern->stack_count, sizeof(*unknown));
+
+	if (depth == NULL || unknown == NULL) {
+		free(depth);
+		free(unknown);
+		return PFC_ENOMEM;
+	}
+	for (uint32_t i = 0; i < intern->stack_count; i++) {
+		uint64_t samples = intern->stack_samples[i];
+		uint32_t root = intern->stack_root[i];
+
+		if (i > 0) {
+			depth[i] = depth[intern->stack_parent[i]] + 1;
+			unknown[i] = unknown[intern->stack_parent[i]] +
+				     ((marks[intern->stack_location[i]] & MARK_NAMED) == 0);
+		}
+		ret->samples += samples;
+		ret->frames += samples * depth[i];
+		ret->unknown += samples * unknown[i];
+		ret->rooted += (marks[root] & (MARK_USER_ROOT | MARK_KERNEL_ROOT)) != 0 ? samples : 0;
+		ret->kernel_only += i > 0 && is_kernel(intern, root) ? samples : 0;
+	}
+	free(depth);
+	free(unknown);
+	return 0;
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+	return whole > 0 ? 100.0 * (double)part / (double)whole : 0.0;
+}
+
+static int state_numbers(const struct pfc_stacks_session *session, const struct tally *tally,
+			 const struct symbolize_notes *notes, double symbolize_ms)
+{
+	const struct session_counts *counts = &session->counts;
+	uint64_t rooted = tally->rooted;
+	const struct {
+		const char *key;
+		double value;
+		bool always;
+	} facts[] = {
+		{ "samples", (double)tally->samples, true },
+		{ "rooted_pct", percent(rooted, tally->samples), true },
+		{ "unknown_pct", percent(tally->unknown, tally->frames), true },
+		{ "kernel_pct", percent(counts->with_kernel, tally->samples), true },
+		{ "frames_per_sample", tally->samples > 0 ? (double)tally->frames / (double)tally->samples : 0, true },
+		{ "stacks", (double)session->intern.stack_count - 1, true },
+		{ "locations", (double)session->intern.location_count - 1, true },
+		{ "symbolize_ms", symbolize_ms, true },
+		{ "truncated.no_root", (double)(tally->samples - rooted), true },
+		{ "truncated.user", (double)counts->user_truncated, false },
+		{ "truncated.kernel", (double)counts->kernel_truncated, false },
+		{ "kernel_only", (double)tally->kernel_only, false },
+		{ "unmapped_frames", (double)counts->unmapped_frames, false },
+		{ "junk_frames_cut", (double)counts->junk_frames, false },
+		{ "resolved_early", (double)counts->resolved_early, false },
+		{ "target_events_lost", (double)counts->target_lost, false },
+		{ "target_events_dropped", (double)session->spaces.dropped, false },
+		{ "files_with_lines", (double)notes->files_with_lines, false },
+		{ "files_with_symbols_only", (double)notes->files_with_symbols, false },
+		{ "files_without_symbols", (double)notes->files_without, false },
+		{ "files_not_opened", (double)notes->files_unopened, false },
+		{ "files_too_large", (double)notes->files_too_large, false },
+		{ "files_unreadable_dwarf", (double)notes->files_unreadable, false },
+		{ "files_out_of_time", (double)notes->files_late, false },
+		{ "kernel_symbols_hidden", notes->kernel_status == 0 ? 0 : 1, false },
+	};
+	int status = 0;
+
+	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]) && status == 0; i++) {
+		if (facts[i].always || facts[i].value > 0) {
+			status = session->writer->fact_number(session->writer->ctx, facts[i].key, facts[i].value);
+		}
+	}
+	return status;
+}
+
+int facts_state(const struct pfc_stacks_session *session, const struct frames *frames,
+		const struct symbolize_notes *notes, double symbolize_ms)
+{
+	uint8_t *marks = calloc(session->intern.location_count, 1);
+	struct tally tally = { 0 };
+	int status = PFC_ENOMEM;
+
+	if (marks != NULL) {
+		mark_locations(&session->intern, frames, marks);
+		status = tally_stacks(&session->intern, marks, &tally);
+	}
+	if (status == 0) {
+		status = state_numbers(session, &tally, notes, symbolize_ms);
+	}
+	if (status == 0) {
+		status = session->writer->fact_text(session->writer->ctx, "event", session->event);
+	}
+	if (status == 0) {
+		status = session->writer->fact_text(session->writer->ctx, "weight_unit", session->weight_unit);
+	}
+	free(marks);
+	return status;
+}

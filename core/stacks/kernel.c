@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+#include "stacks/kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <profcore/status.h>
+
+#define FILE_BYTES_MAX (128ULL << 20)
+
+/* The whole file, terminated; the caller frees it. */
+static int read_all(int fd, char **ret_text, uint64_t *ret_bytes)
+{
+	uint64_t room = 1 << 20;
+	uint64_t bytes = 0;
+	char *text = malloc(room);
+
+	while (text != NULL) {
+		ssize_t got = pread(fd, text + bytes, room - bytes - 1, (off_t)bytes);
+
+		if (got < 0 && errno == EINTR) {
+			continue;
+		}
+		if (got <= 0) {
+			text[bytes] = '\0';
+			*ret_text = text;
+			*ret_bytes = bytes;
+			return 0;
+		}
+		bytes += (uint64_t)got;
+		if (bytes + 1 == room) {
+			char *larger = room < FILE_BYTES_MAX ? realloc(text, room * 2) : NULL;
+
+			if (larger == NULL) {
+				free(text);
+				return PFC_ENOMEM;
+			}
+			text = larger;
+			room *= 2;
+		}
+	}
+	return PFC_ENOMEM;
+}
+
+static int compare_modules(const void *a, const void *b)
+{
+	const struct kernel_module *left = a;
+	const struct kernel_module *right = b;
+
+	return left->start < right->start ? -1 : left->start > right->start;
+}
+
+/* Lines of /proc/modules: name, bytes, references, users, state, 0xaddress. */
+static void load_modules(struct kernel *kernel)
+{
+	char *text = NULL;
+	uint64_t bytes;
+	char *save = NULL;
+
+	kernel->is_loaded = true;
+	if (kernel->modules_fd < 0 || read_all(kernel->modules_fd, &text, &bytes) != 0) {
+		return;
+	}
+	for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		struct kernel_module *module;
+		unsigned long long size, start;
+		char name[64];
+
+		if (sscanf(line, "%63s %llu %*s %*s %*s %llx", name, &size, &start) != 3 || start == 0 ||
+		    array_reserve(&kernel->modules, &kernel->module_room, (uint64_t)kernel->module_count + 1,
+				  sizeof(*kernel->modules)) != 0) {
+			continue;
+		}
+		module = &kernel->modules[kernel->module_count++];
+		memset(module, 0, sizeof(*module));
+		module->start = start;
+		module->end = start + size;
+		snprintf(module->name, sizeof(module->name), "[%.61s]", name);
+	}
+	free(text);
+	if (kernel->module_count > 0) {
+		qsort(kernel->modules, kernel->module_count, sizeof(*kernel->modules), compare_modules);
+	}
+}
+
+static struct kernel_module *find_module(const struct kernel *kernel, uint64_t address)
+{
+	uint32_t low = 0;
+	uint32_t high = kernel->module_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (kernel->modules[middle].end <= address) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	if (low < kernel->module_count && kernel->modules[low].start <= address) {
+		return &kernel->modules[low];
+	}
+	return NULL;
+}
+
+void kernel_open(struct kernel *kernel)
+{
+	memset(kernel, 0, sizeof(*kernel));
+	kernel->kallsyms_fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+	kernel->modules_fd = open("/proc/modules", O_RDONLY | O_CLOEXEC);
+}
+
+void kernel_close(struct kernel *kernel)
+{
+	if (kernel->kallsyms_fd >= 0) {
+		close(kernel->kallsyms_fd);
+	}
+	if (kernel->modules_fd >= 0) {
+		close(kernel->modules_fd);
+	}
+	free(kernel->modules);
+	memset(kernel, 0, sizeof(*kernel));
+	kernel->kallsyms_fd = -1;
+	kernel->modules_fd = -1;
+}
+
+int kernel_locate(struct kernel *kernel, struct intern *intern, uint64_t address, uint32_t *ret)
+{
+	struct kernel_module *module;
+	uint32_t *row = &kernel->row;
+	int status = 0;
+
+	if (!kernel->is_loaded) {
+		load_modules(kernel);
+	}
+	module = find_module(kernel, address);
+	if (module != NULL) {
+		row = &module->row;
+	}
+	if (*row == 0) {
+		status = module != NULL ? intern_module(intern, MODULE_KERNEL_MODULE, module->name, "", "", row)
+					: intern_module(intern, MODULE_KERNEL, "[kernel]", "", "", row);
+	}
+	if (status == 0) {
+		*ret = *row;
+	}
+	return status;
+}
+
+/* One line "address type name\t[module]": terminates the name in place. False: not code, or not a line. */
+static bool take_line(char *text, char *line, struct symbol *ret)
+{
+	char *at;
+	char *name;
+	char type;
+
+	ret->address = strtoull(line, &at, 16);
+	if (at == line || at[0] != ' ' || at[1] == '\0' || at[2] != ' ') {
+		return false;
+	}
+	type = at[1];
+	name = at + 3;
+	at = name + strcspn(name, "\t \n");
+	*at = '\0';
+	if (strchr("tTwW", type) == NULL || name[0] == '\0') {
+		return false;
+	}
+	ret->bytes = 0;
+	ret->name = (uint32_t)(name - text);
+	ret->rank = (uint8_t)((type == 'T' ? 4 : type == 'W' || type == 'w' ? 2 : 0) + (name[0] != '_' ? 1 : 0));
+	return true;
+}
+
+int kernel_symbols(const struct kernel *kernel, struct symbols *ret)
+{
+	struct symbols symbols = { 0 };
+	uint32_t room = 0;
+	bool hidden = true;
+	int status;
+
+	if (kernel->kallsyms_fd < 0) {
+		return PFC_ENOENT;
+	}
+	status = read_all(kernel->kallsyms_fd, &symbols.names, &symbols.name_bytes);
+	for (char *line = symbols.names; status == 0 && line < symbols.names + symbols.name_bytes;) {
+		char *end = memchr(line, '\n', (size_t)(symbols.names + symbols.name_bytes - line));
+		struct symbol symbol;
+
+		if (end == NULL) {
+			break;
+		}
+		*end = '\0';
+		if (take_line(symbols.names, line, &symbol)) {
+			hidden = hidden && symbol.address == 0;
+			status = array_reserve(&symbols.rows, &room, (uint64_t)symbols.count + 1, sizeof(symbol));
+			if (status == 0) {
+				symbols.rows[symbols.count++] = symbol;
+			}
+		}
+		line = end + 1;
+	}
+	if (status != 0 || hidden) {
+		symbols_finish(&symbols);
+		return status != 0 ? status : PFC_EPERM;
+	}
+	symbols_sort(&symbols);
+	*ret = symbols;
+	return 0;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "stacks/module.h"
+
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <profcore/host.h>
+
+#include "base/str.h"
+
+#define MODULES_MAX 65536
+#define OPEN_MAX_FILES 768 /* below the usual soft limit of 1024 descriptors */
+#define PATH_BYTES_MAX 4096
+#define TIMEOUTS_MAX 3     /* after so many unanswered opens the sampling loop is worth more than names */
+
+static enum module_kind kind_of(const struct pfc_target_event *event)
+{
+	if (str_equal(event->text, "[vdso]")) {
+		return MODULE_VDSO;
+	}
+	if (event->text[0] == '/' && event->text[1] != '/') {
+		return MODULE_FILE;
+	}
+	return MODULE_ANONYMOUS;
+}
+
+static bool is_same(const struct module *module, const struct pfc_target_event *event)
+{
+	return module->inode == event->inode && module->dev_major == event->dev_major &&
+	       module->dev_minor == event->dev_minor && strncmp(module->path, event->text, PATH_BYTES_MAX) == 0;
+}
+
+static int add_module(struct modules *modules, const struct pfc_target_event *event)
+{
+	struct module *module;
+	char *path;
+
+	if (modules->count >= MODULES_MAX ||
+	    array_reserve(&modules->rows, &modules->room, (uint64_t)modules->count + 1, sizeof(*modules->rows)) != 0) {
+		return PFC_ENOMEM;
+	}
+	path = strndup(event->text, PATH_BYTES_MAX);
+	if (path == NULL) {
+		return PFC_ENOMEM;
+	}
+	module = &modules->rows[modules->count++];
+	memset(module, 0, sizeof(*module));
+	module->path = path;
+	module->inode = event->inode;
+	module->dev_major = event->dev_major;
+	module->dev_minor = event->dev_minor;
+	module->kind = kind_of(event);
+	module->image.fd = -1;
+	return 0;
+}
+
+int modules_of_event(struct modules *modules, const struct pfc_target_event *event, uint32_t *ret)
+{
+	uint32_t value = hash_bytes(event->text, strnlen(event->text, PATH_BYTES_MAX)) ^ hash_mix(event->inode);
+	int status = hash_reserve(&modules->index);
+	uint32_t at, row;
+
+	if (status != 0) {
+		return status;
+	}
+	for (at = hash_first(&modules->index, value);; at = hash_next(&modules->index, at)) {
+		row = hash_row(&modules->index, at);
+		if (row == HASH_NONE) {
+			break;
+		}
+		if (hash_is(&modules->index, at, value) && is_same(&modules->rows[row], event)) {
+			*ret = row;
+			return 0;
+		}
+	}
+	row = modules->count;
+	status = add_module(modules, event);
+	if (status == 0) {
+		hash_take(&modules->index, at, value, row);
+		*ret = row;
+	}
+	return status;
+}
+
+/* The kernel gives every process of one kind the same vDSO, so ours stands for the target's when the sizes agree. */
+static int open_vdso(struct module *module, const struct module_mapping *mapping)
+{
+	const uint8_t *start = (const uint8_t *)getauxval(AT_SYSINFO_EHDR); /* NOLINT: an address by contract */
+	Elf64_Ehdr header;
+	uint64_t bytes;
+
+	if (start == NULL) {
+		return PFC_ENOENT;
+	}
+	memcpy(&header, start, sizeof(header));
+	bytes = header.e_shoff + (uint64_t)header.e_shnum * header.e_shentsize;
+	if (((bytes + 4095) & ~4095ULL) != mapping->end - mapping->start) {
+		return PFC_ENOTSUP;
+	}
+	module->image.fd = -1;
+	module->image.memory = start;
+	module->image.bytes = bytes;
+	return 0;
+}
+
+static int open_file(struct modules *modules, struct module *module, const struct module_mapping *mapping,
+		     const struct pfc_target_service *target)
+{
+	struct pfc_target_event event = { .struct_size = sizeof(event), .kind = PFC_TARGET_MAP };
+	struct stat stat;
+	int fd;
+
+	if (target == NULL || !PFC_HAS(target, open_mapped)) {
+		return PFC_ENOTSUP;
+	}
+	if (modules->open_count >= OPEN_MAX_FILES || modules->timeouts >= TIMEOUTS_MAX) {
+		return modules->timeouts >= TIMEOUTS_MAX ? PFC_ETIMEDOUT : PFC_ENOSPC;
+	}
+	event.pid = mapping->pid;
+	event.tid = mapping->pid;
+	event.start = mapping->start;
+	event.length = mapping->end - mapping->start;
+	event.offset = mapping->offset;
+	event.inode = module->inode;
+	event.dev_major = module->dev_major;
+	event.dev_minor = module->dev_minor;
+	event.text = module->path;
+	fd = target->open_mapped(target->ctx, &event);
+	if (fd < 0) {
+		modules->timeouts += fd == PFC_ETIMEDOUT;
+		return fd;
+	}
+	if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode)) {
+		close(fd);
+		return PFC_EINVAL;
+	}
+	modules->open_count++;
+	module->image.fd = fd;
+	module->image.bytes = (uint64_t)stat.st_size;
+	return 0;
+}
+
+static void open_module(struct modules *modules, struct module *module, const struct module_mapping *mapping,
+			const struct pfc_target_service *target)
+{
+	if (module->kind == MODULE_ANONYMOUS) {
+		module->state = MODULE_BARE;
+		return;
+	}
+	module->status = module->kind == MODULE_VDSO ? open_vdso(module, mapping)
+						     : open_file(modules, module, mapping, target);
+	if (module->status == 0) {
+		module->status = elf_read_headers(&module->image, &module->headers);
+	}
+	module->state = module->status == 0 ? MODULE_OPEN : MODULE_CLOSED;
+	if (module->status != 0 && module->image.fd >= 0) {
+		close(module->image.fd);
+		module->image.fd = -1;
+		modules->open_count--;
+	}
+}
+
+int modules_use(struct modules *modules, uint32_t number, const struct module_mapping *mapping,
+		const struct pfc_target_service *target, struct intern *intern)
+{
+	struct module *module = &modules->rows[number];
+
+	if (module->row != 0) {
+		return 0;
+	}
+	if (module->state == MODULE_UNUSED) {
+		open_module(modules, module, mapping, target);
+	}
+	return intern_module(intern, module->kind, module->path, module->headers.build_id,
+			     module->kind == MODULE_FILE ? module->path : "", &module->row);
+}
+
+uint64_t module_address(const struct module *module, const struct module_mapping *mapping, uint64_t address)
+{
+	uint64_t offset = address - mapping->start + mapping->offset;
+	uint64_t vaddr;
+
+	if (module->state == MODULE_BARE) {
+		return address;
+	}
+	if (module->state == MODULE_OPEN && elf_vaddr_of_offset(&module->headers, offset, &vaddr)) {
+		return vaddr;
+	}
+	return offset;
+}
+
+void modules_finish(struct modules *modules)
+{
+	for (uint32_t i = 0; i < modules->count; i++) {
+		free(modules->rows[i].path);
+		if (modules->rows[i].image.fd >= 0) {
+			close(modules->rows[i].image.fd);
+		}
+	}
+	free(modules->rows);
+	hash_finish(&modules->index);
+	memset(modules, 0, sizeof(*modules));
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The modules behind mappings: one for each file that the target maps executable (and the vDSO, and anonymous code). A
+ * module is opened when the first sample falls into it, while the target still lives, and kept open to the end.
+ */
+#ifndef CORE_STACKS_MODULE_H
+#define CORE_STACKS_MODULE_H
+
+#include <profcore/ext/draft/target.h>
+
+#include "stacks/elf.h"
+#include "stacks/hash.h"
+#include "stacks/intern.h"
+
+enum module_state {
+	MODULE_UNUSED = 0, /* no sample fell into it yet */
+	MODULE_OPEN = 1,   /* image and headers are there */
+	MODULE_CLOSED = 2, /* could not be opened or read: addresses stay file offsets, without names */
+	MODULE_BARE = 3,   /* no file: anonymous code */
+};
+
+struct module {
+	char *path; /* as the target sees it */
+	uint64_t inode;
+	uint32_t dev_major, dev_minor;
+	enum module_kind kind;
+	enum module_state state;
+	int status;   /* why it is closed: PFC_E... */
+	uint32_t row; /* in the table modules; 0 while unused */
+	struct elf_image image;
+	struct elf_headers headers;
+};
+
+struct modules {
+	struct module *rows;
+	uint32_t count, room;
+	struct hash index;
+	uint32_t open_count;
+	uint32_t timeouts;
+};
+
+/** Where a mapping stands, for opening its file. */
+struct module_mapping {
+	int32_t pid;
+	uint64_t start, end, offset;
+};
+
+void modules_finish(struct modules *modules);
+
+/** The module of a MAP event, added when new; 0 or PFC_ENOMEM. */
+int modules_of_event(struct modules *modules, const struct pfc_target_event *event, uint32_t *ret);
+
+/**
+ * Make the module ready for addresses: open it through the target service (which may take two seconds in a bad case), read
+ * its headers, give it a row. Does nothing when that was done. A file that cannot be opened is no error here: see state.
+ * Returns 0 or PFC_ENOMEM.
+ */
+int modules_use(struct modules *modules, uint32_t number, const struct module_mapping *mapping,
+		const struct pfc_target_service *target, struct intern *intern);
+
+/** Address within the module of one in the target's memory: virtual where the headers are known. */
+uint64_t module_address(const struct module *module, const struct module_mapping *mapping, uint64_t address);
+
+#endif

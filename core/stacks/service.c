@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* The face of the stack service: checks at the border, then session.c. */
+#include "stacks/stacks.h"
+
+#include <stdlib.h>
+
+#include "stacks/session.h"
+
+struct stacks_service {
+	struct pfc_stacks face;
+	const struct pfc_host *host;
+	const struct pfc_target_service *target;
+};
+
+static int32_t face_open(void *ctx, const struct pfc_stacks_config *config, struct pfc_stacks_session **ret)
+{
+	struct stacks_service *service = ctx;
+
+	if (service == NULL || ret == NULL) {
+		return PFC_EINVAL;
+	}
+	return session_open(service->host, service->target, config, ret);
+}
+
+static int32_t face_add(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample)
+{
+	return session != NULL && sample != NULL ? session_add(session, sample) : PFC_EINVAL;
+}
+
+static int32_t face_tick(struct pfc_stacks_session *session, uint64_t complete_ns)
+{
+	return session != NULL ? session_tick(session, complete_ns) : PFC_EINVAL;
+}
+
+static int32_t face_finish(struct pfc_stacks_session *session)
+{
+	return session != NULL ? session_finish(session) : PFC_EINVAL;
+}
+
+static void face_close(struct pfc_stacks_session *session)
+{
+	session_close(session);
+}
+
+static uint64_t face_sample_count(const struct pfc_stacks_session *session)
+{
+	return session != NULL ? session_sample_count(session) : 0;
+}
+
+int stacks_service_create(const struct pfc_host *host, const struct pfc_target_service *target,
+			  struct stacks_service **ret, struct pfc_error *err)
+{
+	struct stacks_service *service = calloc(1, sizeof(*service));
+
+	if (service == NULL) {
+		return error_nomem(err);
+	}
+	service->host = host;
+	service->target = target;
+	service->face = (struct pfc_stacks){ .struct_size = sizeof(service->face),
+					     .ctx = service,
+					     .open = face_open,
+					     .add = face_add,
+					     .tick = face_tick,
+					     .finish = face_finish,
+					     .close = face_close,
+					     .sample_count = face_sample_count };
+	*ret = service;
+	return 0;
+}
+
+const struct pfc_stacks *stacks_service_face(struct stacks_service *service)
+{
+	return &service->face;
+}
+
+void stacks_service_destroy(struct stacks_service *service)
+{
+	free(service);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names for locations: each location once, module by module. Kernel by kallsyms; files by DWARF (functions, inlined calls,
+ * lines) and by their symbol table where DWARF says nothing. Runs at the end of a session.
+ */
+#ifndef CORE_STACKS_SYMBOLIZE_H
+#define CORE_STACKS_SYMBOLIZE_H
+
+#include "stacks/kernel.h"
+#include "stacks/module.h"
+#include "stacks/names.h"
+
+/** Rows of the table frames, in order of location, then inline_depth. Every location but 0 has one at least. */
+struct frames {
+	uint32_t *location, *inline_depth, *function, *file, *line;
+	uint32_t count;
+};
+
+/** What could not be done, for the facts of the artifact. */
+struct symbolize_notes {
+	uint32_t files_with_lines;   /* DWARF was read */
+	uint32_t files_with_symbols; /* only a symbol table */
+	uint32_t files_without;      /* opened, and no name in it */
+	uint32_t files_unopened;
+	uint32_t files_too_large;    /* DWARF beyond the bound: symbols only */
+	uint32_t files_unreadable;   /* DWARF compressed with zstd, or broken */
+	uint32_t files_late;         /* the deadline passed: some addresses have symbols only */
+	int kernel_status;           /* 0; PFC_EPERM: kernel addresses are hidden */
+};
+
+struct symbolize_request {
+	struct intern *intern;
+	const struct modules *modules;
+	const struct kernel *kernel;
+	uint64_t deadline_ns; /* CLOCK_MONOTONIC */
+};
+
+/** 0, PFC_ENOMEM. Free *ret_frames with frames_finish. New strings are added to intern. */
+int symbolize(const struct symbolize_request *request, struct frames *ret_frames, struct symbolize_notes *ret_notes);
+void frames_finish(struct frames *frames);
+
+#endif
