@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artifact/json_text.h"
 #include "artifact/utf8.h"
 
 #define EXACT_MAX 9007199254740992.0 /* 2^53: whole doubles up to here are exact */
@@ -131,7 +132,7 @@ char *facts_print(struct facts *facts)
 	json_t *values;
 	json_t *lost;
 	json_t *root = NULL;
-	char *text = NULL;
+	char *text;
 
 	atomic_store(&facts->changed, false);
 	values = facts_values(facts);
@@ -139,9 +140,7 @@ char *facts_print(struct facts *facts)
 	if (values != NULL && lost != NULL) {
 		root = json_pack("{s:O,s:O}", "facts", values, "lost", lost);
 	}
-	if (root != NULL) {
-		text = json_dumps(root, JSON_COMPACT);
-	}
+	text = json_text_print(root);
 	if (text == NULL) {
 		atomic_store(&facts->changed, true);
 	}

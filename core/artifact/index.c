@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "artifact/json_text.h"
+
 #define WINDOW_BYTES 16384 /* headers are read through this; small blocks share a read */
 
 /* The end of what checks: not an error, the way every loop here ends. */
@@ -189,8 +191,12 @@ static int take_schema(struct index *index, uint32_t number, const char *text, s
 
 static int take_meta(struct index *index, const char *text, size_t bytes)
 {
-	json_t *meta = json_loadb(text, bytes, 0, NULL);
+	json_t *meta = NULL;
+	int rc = json_text_parse(text, bytes, &meta);
 
+	if (rc != 0) {
+		return rc == PFC_ECORRUPT ? INDEX_END : rc;
+	}
 	if (!json_is_object(meta)) {
 		json_decref(meta);
 		return INDEX_END;
@@ -203,12 +209,16 @@ static int take_meta(struct index *index, const char *text, size_t bytes)
 /* A seal holds when it names the checksum of all blocks before it, and their rows. */
 static int take_seal(struct scan *scan, const char *text, size_t bytes)
 {
-	json_t *root = json_loadb(text, bytes, 0, NULL);
+	json_t *root = NULL;
+	int rc = json_text_parse(text, bytes, &root);
 	json_t *rows = json_object_get(root, "rows");
 	const char *checksum = json_string_value(json_object_get(root, "checksum"));
 	char expected[32];
 	bool holds;
 
+	if (rc != 0) {
+		return rc == PFC_ECORRUPT ? INDEX_END : rc;
+	}
 	snprintf(expected, sizeof(expected), "crc32:%08x", scan->chain);
 	holds = checksum != NULL && strcmp(checksum, expected) == 0 &&
 		json_object_size(rows) == scan->index->table_count;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artifact/json_text.h"
+
 /* What the founding version of the structs had: a smaller one is no struct of ours. */
 #define TABLE_BYTES_MIN  (offsetof(struct pfc_table, columns) + sizeof(void *))
 #define COLUMN_BYTES_MIN (offsetof(struct pfc_column, unit) + sizeof(void *))
@@ -174,9 +176,12 @@ static int parse_object(json_t *root, struct table *ret)
 
 int table_parse(const char *text, size_t bytes, struct table *ret)
 {
-	json_t *root = json_loadb(text, bytes, 0, NULL);
-	int rc = root != NULL ? parse_object(root, ret) : PFC_ECORRUPT;
+	json_t *root = NULL;
+	int rc = json_text_parse(text, bytes, &root);
 
+	if (rc == 0) {
+		rc = parse_object(root, ret);
+	}
 	json_decref(root);
 	return rc;
 }
@@ -201,10 +206,7 @@ char *table_print(const struct table *table)
 	}
 	root = json_pack("{s:s,s:i,s:o}", "name", table->def.name, "time_column", (int)table->def.time_column,
 			 "columns", columns);
-	if (root == NULL) {
-		return NULL; /* json_pack let go of columns */
-	}
-	text = json_dumps(root, JSON_COMPACT);
+	text = json_text_print(root);
 	json_decref(root);
 	return text;
 }

@@ -13,6 +13,7 @@
 #include "artifact/chunk.h"
 #include "artifact/document.h"
 #include "artifact/facts.h"
+#include "artifact/json_text.h"
 
 struct artifact_writer {
 	struct pfc_writer face;
@@ -372,15 +373,13 @@ static int write_seal(struct artifact_writer *writer)
 	char checksum[80];
 	json_t *rows = row_counts(writer);
 	json_t *root;
-	char *text = NULL;
+	char *text;
 	int rc = PFC_ENOMEM;
 
 	print_checksum(writer, checksum);
 	root = rows != NULL ? json_pack("{s:s,s:O,s:s}", "state", "complete", "rows", rows, "checksum", checksum) :
 			      NULL;
-	if (root != NULL) {
-		text = json_dumps(root, JSON_COMPACT);
-	}
+	text = json_text_print(root);
 	if (text != NULL) {
 		rc = output_json(&writer->output, FORMAT_SEAL, 0, text);
 	}
