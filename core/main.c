@@ -1,8 +1,62 @@
 /* SPDX-License-Identifier: MIT */
 /* profcore: argv to command. The only file that may end the process. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "cmd/cmd.h"
+#include "run/spawn.h"
+#include "stage/protocol.h"
+#include "stage/stage_main.h"
+
+static int misspelt(const char *word)
+{
+	const char *names[64];
+	const char *nearest;
+	size_t count = 0;
+
+	for (const struct command *c = command_table(); c->name != NULL && count < 64; c++) {
+		names[count++] = c->name;
+	}
+	nearest = str_nearest(word, names, count);
+	if (nearest != NULL) {
+		return command_misused(word, "there is no such command; did you mean %s?", nearest);
+	}
+	return command_misused(word, "there is no such command, and no recipe of that name");
+}
+
+static int dispatch(int argc, char **argv)
+{
+	const struct command *command;
+	int code;
+
+	if (argc < 2 || str_equal(argv[1], "--help") || str_equal(argv[1], "-h")) {
+		cmd_help(1, argv);
+		return argc < 2 ? 2 : 0;
+	}
+	if (str_equal(argv[1], "--version")) {
+		return cmd_version(1, argv);
+	}
+	if (argv[1][0] == '-') {
+		return cmd_run(argc, argv);
+	}
+	command = command_find(argv[1]);
+	if (command != NULL) {
+		return argc > 2 && str_equal(argv[2], "--help") ? cmd_help(2, argv) : command->run(argc - 1, argv + 1);
+	}
+	code = cmd_recipe(argc - 1, argv + 1);
+	return code >= 0 ? code : misspelt(argv[1]);
+}
+
 int main(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
-	return 2;
+	/* A stage's process ends without the exit handlers of whatever libraries the plugin brought. */
+	if (argc == 2 && str_equal(argv[1], STAGE_COMMAND)) {
+		_exit(stage_main(STAGE_FD_CONTROL, STAGE_FD_SPEC, true));
+	}
+	if (argc == 2 && str_equal(argv[1], REPORT_COMMAND)) {
+		_exit(spawn_report_main());
+	}
+	return dispatch(argc, argv);
 }

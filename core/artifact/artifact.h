@@ -14,6 +14,9 @@
 
 #include "base/error.h"
 
+/** The type of the small JSON documents that the core merges into the run's summary. */
+#define ARTIFACT_TYPE_SUMMARY "profcore.summary/1"
+
 struct artifact_writer;
 struct artifact_reader;
 

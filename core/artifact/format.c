@@ -80,13 +80,17 @@ bool format_unit_ok(const char *unit)
 	return bytes < FORMAT_NAME_BYTES;
 }
 
-/* A media type has no version behind its slash: "profcore.stacks/1" against "image/svg+xml". */
+/*
+ * A media type has no version behind its slash: "profcore.stacks/1" against "image/svg+xml". profcore.summary/1 is
+ * named like a set of tables and is a small JSON document.
+ */
 bool artifact_type_is_tables(const char *type)
 {
 	const char *slash = strrchr(type, '/');
 	const char *digit;
 
-	if (slash == NULL || slash == type || slash[1] == '\0' || memchr(type, '.', (size_t)(slash - type)) == NULL) {
+	if (slash == NULL || slash == type || slash[1] == '\0' || strcmp(type, ARTIFACT_TYPE_SUMMARY) == 0 ||
+	    memchr(type, '.', (size_t)(slash - type)) == NULL) {
 		return false;
 	}
 	for (digit = slash + 1; *digit != '\0'; digit++) {

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/planned.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "cmd/cmd.h"
+#include "run/run.h"
+
+int plan_args_parse(int argc, char **argv, struct plan_args *ret)
+{
+	const struct args_option options[] = {
+		{ .name = "config", .letter = 'c', .text = &ret->config },
+		{ .name = "set", .list = &ret->sets },
+		{ .name = "json", .flag = &ret->is_json },
+		{ .name = "dot", .flag = &ret->is_dot },
+		{ .name = "only", .text = &ret->only },
+		{ .name = "in-process", .text = &ret->in_process },
+		{ .name = "verbose", .letter = 'v', .flag = &ret->is_verbose },
+		{ .name = "debug", .flag = &ret->is_debug },
+		{ .name = "quiet", .letter = 'q', .flag = &ret->is_quiet },
+		{ .name = NULL },
+	};
+	int left;
+
+	memset(ret, 0, sizeof(*ret));
+	left = args_parse(argc, argv, options);
+	if (left < 0) {
+		return EXIT_CODE_USAGE;
+	}
+	if (ret->is_quiet) {
+		log_set_level(PFC_LOG_ERROR);
+	} else if (ret->is_verbose || ret->is_debug) {
+		log_set_level(ret->is_debug ? PFC_LOG_DEBUG : PFC_LOG_INFO);
+	}
+	ret->words = argv + 1;
+	ret->word_count = left - 1;
+	return 0;
+}
+
+void planned_finish(struct planned *planned)
+{
+	plan_destroy(planned->plan);
+	registry_close(planned->registry);
+	config_destroy(planned->config);
+	diag_finish(&planned->diags);
+	memset(planned, 0, sizeof(*planned));
+}
+
+static int load(const struct plan_args *args, const struct plan_mode *mode, struct planned *planned,
+		struct pfc_error *err)
+{
+	int rc = 0;
+
+	if (planned->config == NULL) {
+		rc = config_load(args->config, args->sets.items, args->sets.count, &planned->diags, &planned->config, err);
+	}
+	if (rc == 0) {
+		rc = registry_open(&planned->registry, err);
+	}
+	if (rc == 0) {
+		rc = plan_build(planned->config, planned->registry, mode, &planned->diags, &planned->plan, err);
+	}
+	return rc;
+}
+
+int planned_open(const struct plan_args *args, struct config *config, const struct plan_mode *mode, struct planned *ret)
+{
+	struct planned planned = { .config = config };
+	struct pfc_error err;
+
+	if (load(args, mode, &planned, &err) < 0) {
+		log_failure(&err);
+		planned_finish(&planned);
+		return EXIT_CODE_FAILED;
+	}
+	diag_print(&planned.diags, stderr, log_has_color());
+	if (diag_errors(&planned.diags) > 0) {
+		planned_finish(&planned);
+		return EXIT_CODE_USAGE;
+	}
+	*ret = planned;
+	return 0;
+}
+
+int planned_run(const struct planned *planned, const struct plan_args *args, const char *replay_of)
+{
+	struct run_settings settings = {
+		.config = planned->config,
+		.in_process = args->in_process,
+		.is_json = args->is_json,
+		.is_quiet = args->is_quiet,
+		.replay_of = replay_of,
+	};
+	struct pfc_error err;
+	int code;
+
+	if (run_execute(planned->plan, &settings, &code, &err) < 0) {
+		log_failure(&err);
+		return EXIT_CODE_FAILED;
+	}
+	return code;
+}

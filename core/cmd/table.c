@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of commands: help, man page and dispatch are made of it. */
+#include <stdarg.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "cmd/cmd.h"
+
+static const struct command commands[] = {
+	{ "run", "run a config (the same as profcore -c FILE)",
+	  "profcore [run] -c FILE [--set STAGE.key=value]... [--json] [-v] [--debug] [-q] [--in-process STAGE]\n"
+	  "Plans the config, launches or attaches to the target, measures one window, writes a run folder below run.output.\n"
+	  "  -c FILE                 the config\n"
+	  "  --set STAGE.key=value   override one value, also run.key and target.key\n"
+	  "  --json                  one object on standard output at the end (docs/json.md)\n"
+	  "  -v, --debug             more talk on stderr; -q less\n"
+	  "  --in-process STAGE      run this stage as a thread, without its sandbox: for gdb and sanitizers\n"
+	  "Exit codes: 0 complete, 1 a stage failed, 2 usage or config, 3 no target, 4 the environment refuses, 5 no data,\n"
+	  "99 a gate failed, 130 given up.\n",
+	  cmd_run },
+	{ "check", "check a config; --explain shows where each value comes from",
+	  "profcore check -c FILE [--set STAGE.key=value]... [--explain] [--json]\n", cmd_check },
+	{ "plan", "show the graph of stages that a config makes",
+	  "profcore plan -c FILE [--set STAGE.key=value]... [--dot | --json]\n", cmd_plan },
+	{ "plugin", "list plugins, or inspect one", "profcore plugin list [--json]\nprofcore plugin inspect ID|PATH [--json]\n",
+	  cmd_plugin },
+	{ "runs", "list stored runs", "profcore runs [FOLDER] [--json]\n", cmd_runs },
+	{ "replay", "make the reports of a stored run again",
+	  "profcore replay RUN [--only STAGE] [--set STAGE.key=value]... [--json]\n"
+	  "RUN is a run folder, an id below profiling/, or latest. The result is a new run folder; the old one is not touched.\n",
+	  cmd_replay },
+	{ "version", "print the version", "profcore version [--json]\n", cmd_version },
+	{ "help", "explain a command", "profcore help [COMMAND]\n", cmd_help },
+	{ NULL, NULL, NULL, NULL },
+};
+
+const struct command *command_table(void)
+{
+	return commands;
+}
+
+const struct command *command_find(const char *name)
+{
+	for (const struct command *c = commands; c->name != NULL; c++) {
+		if (str_equal(c->name, name)) {
+			return c;
+		}
+	}
+	return NULL;
+}
+
+int command_misused(const char *command, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_error("%s: %s; try: profcore help %s", command, text, command);
+	return 2;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#include "run/progress.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#define LIVE_PERIOD_NS  (200 * NS_PER_MS)
+#define PLAIN_PERIOD_NS (5 * NS_PER_SECOND)
+
+struct progress {
+	const struct run *run;
+	bool is_live;
+	uint64_t drawn_ns;
+	unsigned lines; /* on the screen now, below the cursor's place */
+};
+
+/* A number as people read it: "12.3 k", "1.25 ms". */
+static void add_value(struct str *line, double value, const char *unit)
+{
+	static const struct {
+		const char *unit;
+		double step;
+		const char *names[5];
+	} scales[] = {
+		{ "ns", 1000, { "ns", "us", "ms", "s", NULL } },
+		{ "us", 1000, { "us", "ms", "s", NULL, NULL } },
+		{ "ms", 1000, { "ms", "s", NULL, NULL, NULL } },
+		{ "bytes", 1024, { "B", "KiB", "MiB", "GiB", "TiB" } },
+	};
+
+	for (size_t i = 0; i < sizeof(scales) / sizeof(scales[0]); i++) {
+		size_t step = 0;
+
+		if (!str_equal(unit, scales[i].unit)) {
+			continue;
+		}
+		while (fabs(value) >= scales[i].step && step + 1 < 5 && scales[i].names[step + 1] != NULL) {
+			value /= scales[i].step;
+			step++;
+		}
+		str_format(line, value < 10 && step > 0 ? "%.2f %s" : "%.1f %s", value, scales[i].names[step]);
+		return;
+	}
+	str_format(line, "%.0f", value);
+	if (unit[0] != '\0') {
+		str_format(line, " %s", unit);
+	}
+}
+
+/* "4711 samples", "210 req/s", "p99 29.6 ms". */
+static void add_metric(struct str *line, const struct manifest_metric *metric, double value)
+{
+	const char *label = metric->label[0] != '\0' ? metric->label : metric->name;
+
+	if (str_equal(metric->unit, "count") || str_equal(metric->unit, label)) {
+		str_format(line, "%.0f %s", value, label);
+	} else {
+		str_format(line, "%s ", label);
+		add_value(line, value, metric->unit);
+	}
+}
+
+static void add_stage(struct str *line, const struct run_stage *stage)
+{
+	const struct manifest *manifest = stage->plan->manifest;
+	bool any = false;
+
+	str_format(line, "  %-14s", stage->plan->name);
+	if (stage->failure.status != 0) {
+		char why[256];
+
+		str_format(line, "failed in %s: %s", stage->failed_phase,
+			   log_escape(why, sizeof(why), stage->failure.why));
+		return;
+	}
+	for (size_t i = 0; i < manifest->metric_count; i++) {
+		if (isnan(stage->metrics[i])) {
+			continue;
+		}
+		str_add(line, any ? ", " : "");
+		add_metric(line, &manifest->metrics[i], stage->metrics[i]);
+		any = true;
+	}
+	if (!any) {
+		str_add(line, run_stage_is_alive(stage) ? "measuring" : "-");
+	}
+}
+
+static void clear(struct progress *progress)
+{
+	for (; progress->lines > 0; progress->lines--) {
+		fputs("\033[1A\033[2K", stderr);
+	}
+}
+
+static void draw(struct progress *progress)
+{
+	const struct run *run = progress->run;
+	double at = run->t0_ns > 0 && clock_now() > run->t0_ns ? (double)(clock_now() - run->t0_ns) / 1e9 : 0;
+	struct str line = { 0 };
+
+	clear(progress);
+	fprintf(stderr, "profcore: %.1f of %.1f s\n", at, (double)run->duration_ns / 1e9);
+	progress->lines++;
+	for (size_t i = 0; i < run->plan->stage_count; i++) {
+		if (!plan_is_measuring(run->stages[i].plan)) {
+			continue;
+		}
+		str_finish(&line);
+		add_stage(&line, &run->stages[i]);
+		fprintf(stderr, "%.*s\n", progress->is_live ? 118 : 500, str_text(&line));
+		progress->lines++;
+	}
+	if (!progress->is_live) {
+		progress->lines = 0;
+	}
+	str_finish(&line);
+	fflush(stderr);
+}
+
+/* A log line comes in above the live lines. */
+static void on_log(void *ctx, bool before)
+{
+	if (before) {
+		clear(ctx);
+	}
+}
+
+struct progress *progress_create(const struct run *run)
+{
+	struct progress *progress = run->settings->is_quiet ? NULL : calloc(1, sizeof(*progress));
+	const char *term = getenv("TERM");
+
+	if (progress == NULL) {
+		return NULL;
+	}
+	progress->run = run;
+	progress->is_live = isatty(STDERR_FILENO) && (term == NULL || !str_equal(term, "dumb"));
+	progress->drawn_ns = clock_now();
+	if (progress->is_live) {
+		log_set_hook(on_log, progress);
+	}
+	return progress;
+}
+
+void progress_step(struct progress *progress, const char *text)
+{
+	if (progress != NULL) {
+		clear(progress);
+		fprintf(stderr, "profcore: %s\n", text);
+	}
+}
+
+void progress_update(struct progress *progress)
+{
+	uint64_t now = clock_now();
+
+	if (progress == NULL || now - progress->drawn_ns < (progress->is_live ? LIVE_PERIOD_NS : PLAIN_PERIOD_NS)) {
+		return;
+	}
+	progress->drawn_ns = now;
+	draw(progress);
+}
+
+void progress_finish(struct progress *progress)
+{
+	if (progress != NULL) {
+		draw(progress);
+		progress->lines = 0;
+	}
+}
+
+void progress_destroy(struct progress *progress)
+{
+	if (progress != NULL) {
+		log_set_hook(NULL, NULL);
+	}
+	free(progress);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What becomes of a stage and of its outputs when it fails or ends. */
+#ifndef CORE_RUN_SETTLE_H
+#define CORE_RUN_SETTLE_H
+
+#include "run/run.h"
+
+/** Note a failure, tell the user once. */
+void settle_failure(struct run *run, struct run_stage *stage, const char *phase, const struct pfc_error *err);
+
+/** The process has ended: decide what each output is worth, merge its summary. */
+void settle_end(struct run *run, struct run_stage *stage);
+
+/** The stage will not run. */
+void settle_skip(struct run *run, struct run_stage *stage, const char *why);
+
+#endif
