@@ -163,11 +163,7 @@ main() {
 		;;
 	test)
 		install_packages "$build_packages$test_packages"
-		if [[ ${CI:-} == true ]]; then
-			build_all -Dtests=enabled -Dwerror=true
-		else
-			build_all -Dtests=enabled
-		fi
+		build_all -Dtests=enabled -Dwerror="$([[ ${CI:-} == true ]] && echo true || echo false)"
 		cd "$root"
 		exec python3 tests/run.py --build "$build" "$@"
 		;;
