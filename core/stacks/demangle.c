@@ -24,6 +24,9 @@ static void sink_add(const char *text, size_t bytes, void *opaque)
 	struct sink *sink = opaque;
 	size_t left = sink->room - sink->bytes;
 
+	if (bytes == 0) {
+		return; /* text may be NULL then */
+	}
 	if (bytes >= left) {
 		memcpy(sink->to + sink->bytes, text, left - 1);
 		sink->bytes = sink->room - 1;

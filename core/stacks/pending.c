@@ -101,7 +101,7 @@ static int compare_rows(const void *a, const void *b)
 
 void pending_sort(struct pending_queue *queue)
 {
-	if (!queue->is_sorted) {
+	if (!queue->is_sorted && queue->count > 1) {
 		qsort(queue->rows, queue->count, sizeof(*queue->rows), compare_rows);
 		queue->is_sorted = true;
 	}

@@ -54,7 +54,7 @@ static int write_samples(struct pfc_stacks_session *session)
 		status = session->writer->append(session->writer->ctx, session->samples_table, count, columns);
 	}
 	if (status != 0) {
-		session->host->loss(session->host->ctx, session->port, "writer_failed", count);
+		session->samples.count = count;
 	}
 	return status;
 }
@@ -72,6 +72,10 @@ static int write_rows(struct pfc_stacks_session *session)
 	}
 	if (status == 0) {
 		status = write_samples(session);
+	}
+	if (status != 0 && session->samples.count > 0) {
+		session->host->loss(session->host->ctx, session->port, "writer_failed", session->samples.count);
+		session->samples.count = 0;
 	}
 	return remember(session, status);
 }
