@@ -26,16 +26,20 @@ Loaded = collections.namedtuple("Loaded", "code err load rows seconds stages")
 ERRORS = {0: "none", 1: "connect", 2: "timeout", 3: "closed", 4: "protocol", 5: "other"}
 
 
-def load(tmp, url, seconds=1, **options):
+def read_rows(run):
+    shown = profcore("artifact", "show", run, "load-test.requests", "--csv")
+    return [{key: int(value) for key, value in row.items()} for row in csv.DictReader(io.StringIO(shown.out))]
+
+
+def load(tmp, url, seconds=1, rows=True, **options):
     """Run load-test alone for so long; its exit code, log, summary and rows (dicts of int)."""
     config = tmp / "load.ini"
     text = CONFIG.format(seconds=seconds, output=tmp / "profiling", url=url)
     config.write_text(text + "".join(f"{key} = {value}\n" for key, value in options.items()))
     result = profcore("-c", config, "--json")
     answer = result.json()
-    shown = profcore("artifact", "show", answer["run"], "load-test.requests", "--csv")
-    rows = [{key: int(value) for key, value in row.items()} for row in csv.DictReader(io.StringIO(shown.out))]
-    return Loaded(result.code, result.err, answer.get("load") or {}, rows, result.seconds, answer["stages"])
+    return Loaded(result.code, result.err, answer.get("load") or {}, read_rows(answer["run"]) if rows else [],
+                  result.seconds, answer["stages"])
 
 
 def of(rows, error):
