@@ -8,7 +8,7 @@ void utf8_add_clean(struct str *to, const char *data, size_t bytes)
 	for (size_t at = 0; at < bytes;) {
 		size_t width = str_utf8_bytes(data + at, bytes - at);
 
-		if (width > 0) {
+		if (width > 0 && data[at] != '\0') {
 			at += width;
 			continue;
 		}

@@ -5,7 +5,7 @@
 
 #include "base/str.h"
 
-/** Append text, each byte that is not part of well-formed UTF-8 replaced by U+FFFD. */
+/** Append text, each byte that is NUL or not part of well-formed UTF-8 replaced by U+FFFD. */
 void utf8_add_clean(struct str *to, const char *data, size_t bytes);
 
 #endif
