@@ -12,12 +12,20 @@
 
 static int misspelt(const char *word)
 {
+	/* Words of the design whose capability comes with a later version. */
+	static const char *const later[] = { "setup", "clean", "doctor", "targets", "view", "diff", "export" };
 	const char *names[64];
 	const char *nearest;
 	size_t count = 0;
 
 	for (const struct command *c = command_table(); c->name != NULL && count < 64; c++) {
 		names[count++] = c->name;
+	}
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		if (str_equal(word, later[i])) {
+			log_error("%s is not in this version of profcore yet", word);
+			return 2;
+		}
 	}
 	nearest = str_nearest(word, names, count);
 	if (nearest != NULL) {

@@ -27,7 +27,7 @@ static char *program_folder(void)
 	return strdup(path);
 }
 
-char *paths_find(const char *in_build, const char *in_share, const char *name, const char *suffix)
+char *paths_find(const char *in_build, const char *installed, const char *name, const char *suffix)
 {
 	char *folder = program_folder();
 	char *path = NULL;
@@ -36,7 +36,7 @@ char *paths_find(const char *in_build, const char *in_share, const char *name, c
 		return NULL;
 	}
 	path = str_ends(folder, "/core") ? str_printf("%s/../%s/%s%s", folder, in_build, name, suffix) :
-					   str_printf("%s/../share/%s/%s%s", folder, in_share, name, suffix);
+					   str_printf("%s/../%s/%s%s", folder, installed, name, suffix);
 	free(folder);
 	if (path != NULL && access(path, R_OK) < 0) {
 		free(path);

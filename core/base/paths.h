@@ -4,8 +4,8 @@
 #define CORE_BASE_PATHS_H
 
 /**
- * Find <build>/<in_build>/<name><suffix>, or <prefix>/share/<in_share>/<name><suffix>. The caller frees; NULL when there is none.
+ * Find <build>/<in_build>/<name><suffix>, or <prefix>/<installed>/<name><suffix>. The caller frees; NULL when there is none.
  */
-char *paths_find(const char *in_build, const char *in_share, const char *name, const char *suffix);
+char *paths_find(const char *in_build, const char *installed, const char *name, const char *suffix);
 
 #endif

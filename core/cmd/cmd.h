@@ -26,6 +26,7 @@ const struct command *command_table(void);
 /** Say what is wrong with a call, and where its help is; returns the exit code 2. */
 int command_misused(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+int cmd_analyze(int argc, char **argv);
 int cmd_artifact(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_help(int argc, char **argv);

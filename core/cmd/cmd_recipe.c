@@ -22,13 +22,13 @@ static char *recipe_path(const char *name)
 	if (strlen(name) > NAME_BYTES_MAX || strchr(name, '/') != NULL || name[0] == '.' || name[0] == '-') {
 		return NULL;
 	}
-	return paths_find("configs/commands", "profcore/commands", name, ".ini");
+	return paths_find("configs", "share/profcore/commands", name, ".ini");
 }
 
 void recipe_list(FILE *to)
 {
 	struct pfc_error err;
-	char *folder = paths_find("configs/commands", "profcore/commands", "", "");
+	char *folder = paths_find("configs", "share/profcore/commands", "", "");
 	struct dirent **entries = NULL;
 	int count = folder != NULL ? scandir(folder, &entries, NULL, alphasort) : 0;
 

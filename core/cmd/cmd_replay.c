@@ -38,6 +38,22 @@ out:
 	return code;
 }
 
+/* `profcore analyze [RUN]`: the same, of the reporter `analyze` alone, on the latest run unless another is named. */
+int cmd_analyze(int argc, char **argv)
+{
+	struct plan_args args;
+	int code = plan_args_parse(argc, argv, &args);
+
+	if (code == 0 && args.word_count > 1) {
+		code = command_misused("analyze", "name one run at the most: profcore analyze [RUN]");
+	}
+	if (code == 0) {
+		args.only = args.only != NULL ? args.only : "analyze";
+		code = replay(&args, args.word_count == 1 ? args.words[0] : "latest");
+	}
+	return code;
+}
+
 int cmd_replay(int argc, char **argv)
 {
 	struct plan_args args;

@@ -130,10 +130,26 @@ static json_t *stage_to_json(const struct run *run, const struct run_stage *stag
 	return entry;
 }
 
+/* In a replay the stages that measured are those of the stored run, as it told of them. */
+static void add_stored_stages(const struct run *run, json_t *stages)
+{
+	json_t *stage;
+	size_t i;
+
+	json_array_foreach (json_object_get(run->stored, "stages"), i, stage) {
+		const char *kind = protocol_text(stage, "kind");
+
+		if (str_equal(kind, "driver") || str_equal(kind, "collector")) {
+			json_array_append(stages, stage);
+		}
+	}
+}
+
 static json_t *stages_to_json(const struct run *run)
 {
 	json_t *stages = json_array();
 
+	add_stored_stages(run, stages);
 	for (size_t i = 0; i < run->plan->stage_count; i++) {
 		json_array_append_new(stages, stage_to_json(run, &run->stages[i]));
 	}
@@ -247,6 +263,9 @@ static json_t *window_to_json(const struct run *run)
 {
 	char date[32] = "";
 
+	if (run->stored != NULL) {
+		return copy_or(run->stored, "window", json_null());
+	}
 	if (run->t0_ns == 0) {
 		return json_null();
 	}
@@ -293,9 +312,19 @@ void record_write(struct run *run)
 	json_decref(manifest);
 }
 
+static double window_seconds(const struct run *run)
+{
+	const json_t *window = json_object_get(run->stored, "window");
+
+	if (run->stored != NULL) {
+		return (double)(protocol_int(window, "t1_ns") - protocol_int(window, "t0_ns")) / (double)NS_PER_SECOND;
+	}
+	return run->t1_ns > run->t0_ns ? (double)(run->t1_ns - run->t0_ns) / (double)NS_PER_SECOND : 0;
+}
+
 json_t *record_to_json(const struct run *run)
 {
-	double window_s = run->t1_ns > run->t0_ns ? (double)(run->t1_ns - run->t0_ns) / (double)NS_PER_SECOND : 0;
+	double window_s = window_seconds(run);
 	json_t *object = json_pack("{s:o, s:s, s:i, s:f}", "run", protocol_string(run->dir->path, 4096), "status",
 				   record_status(run), "exit_code", record_exit_code(run), "window_s", window_s);
 	json_t *value;
@@ -350,6 +379,24 @@ static json_t *read_document(int fd)
 	}
 	free(text);
 	return json;
+}
+
+void record_merge_stored(struct run *run)
+{
+	for (const struct plan_stored *s = run->plan->stored; s != NULL; s = s->next) {
+		json_t *summary;
+		int fd = -1;
+
+		if (!str_equal(s->type, ARTIFACT_TYPE_SUMMARY) || rundir_open_file(run->dir, s->path, &fd, NULL) < 0) {
+			continue;
+		}
+		summary = read_document(fd);
+		if (json_is_object(summary)) {
+			merge(run->summary, summary);
+		}
+		json_decref(summary);
+		close(fd);
+	}
 }
 
 void record_merge_summary(struct run *run, const struct run_stage *stage)
@@ -434,11 +481,11 @@ static void print_documents(const struct run *run, FILE *to)
 
 void record_print(const struct run *run, FILE *to)
 {
-	double window_s = run->t1_ns > run->t0_ns ? (double)(run->t1_ns - run->t0_ns) / (double)NS_PER_SECOND : 0;
-
 	fprintf(to, "%s: %s", run->dir->path, record_status(run));
-	if (run->t0_ns > 0) {
-		fprintf(to, ", window %.1f s (%s)", window_s, run->end_reason != NULL ? run->end_reason : "");
+	if (run->stored != NULL) {
+		fprintf(to, ", replay of %s", run->settings->replay_of);
+	} else if (run->t0_ns > 0) {
+		fprintf(to, ", window %.1f s (%s)", window_seconds(run), run->end_reason != NULL ? run->end_reason : "");
 	}
 	fputc('\n', to);
 	print_lines(json_object_get(run->summary, "text"), to);

@@ -20,6 +20,9 @@ int record_exit_code(const struct run *run);
 /** Merge a stage's profcore.summary/1 documents into run->summary: objects by key, arrays one after the other. */
 void record_merge_summary(struct run *run, const struct run_stage *stage);
 
+/** Replay: the summaries of the stored drivers and collectors. */
+void record_merge_stored(struct run *run);
+
 /** Share of [T0, T1] that the stage measured; NAN when that is not known. */
 double record_coverage(const struct run *run, const struct run_stage *stage);
 

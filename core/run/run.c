@@ -14,7 +14,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/paths.h"
 #include "base/str.h"
+#include "plan/stored.h"
 #include "run/effective.h"
 #include "run/loop.h"
 #include "run/progress.h"
@@ -30,6 +32,7 @@
 #define RESERVE_BYTES (512 * 1024)
 #define RESERVE_NAME  ".reserve"
 #define READY_POLL_NS (10 * NS_PER_MS)
+#define PROGRAMS_HOLE "{programs}"
 
 #define for_each_measuring(run, stage)                                                                    \
 	for (struct run_stage *stage = (run)->stages; stage < (run)->stages + (run)->plan->stage_count;   \
@@ -57,10 +60,33 @@ static const char *text_or_null(const struct run *run, const char *key)
 	return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
+/* {programs} in a command is the folder of the programs that come with profcore: the demo backend. */
+static char *expand_command(const char *command, struct pfc_error *err)
+{
+	const char *hole = strstr(command, PROGRAMS_HOLE);
+	char *folder;
+	char *expanded;
+
+	if (hole == NULL) {
+		expanded = strdup(command);
+		return expanded;
+	}
+	folder = paths_find("docker", "libexec/profcore", "", "");
+	if (folder == NULL) {
+		error_set(err, PFC_ENOENT, "the demo programs are neither in the build tree nor installed", "expand %s",
+			  PROGRAMS_HOLE);
+		return NULL;
+	}
+	folder[strlen(folder) - 1] = '\0'; /* the slash */
+	expanded = str_printf("%.*s%s%s", (int)(hole - command), command, folder, hole + strlen(PROGRAMS_HOLE));
+	free(folder);
+	return expanded;
+}
+
 static int open_target(struct run *run, struct pfc_error *err)
 {
+	const char *command = text_or_null(run, "command");
 	struct target_config config = {
-		.command = text_or_null(run, "command"),
 		.pid = (int32_t)options_int(&run->plan->target, "pid"),
 		.process = text_or_null(run, "process"),
 		.ready = text_or_null(run, "ready"),
@@ -68,17 +94,27 @@ static int open_target(struct run *run, struct pfc_error *err)
 		.stop_timeout_ns = (uint64_t)options_int(&run->plan->target, "stop_timeout"),
 		.directory = text_or_null(run, "directory"),
 	};
+	char *expanded = NULL;
 	int rc;
 
-	if (config.command == NULL && config.pid == 0 && config.process == NULL) {
+	if (command == NULL && config.pid == 0 && config.process == NULL) {
 		error_set(err, PFC_ENOTSUP, "this version profiles a command, a pid or a process by name", "open the target");
 		return error_hint(err, "[target] pid = PID of the container's main process");
 	}
+	if (command != NULL) {
+		error_nomem(err);
+		expanded = expand_command(command, err);
+		if (expanded == NULL) {
+			return err->status;
+		}
+	}
 	rc = rundir_create_file(run->dir, "logs/target.log", &run->target_log_fd, err);
 	if (rc == 0) {
+		config.command = expanded;
 		config.output_fd = run->target_log_fd;
 		rc = target_open(&config, &run->target, err);
 	}
+	free(expanded);
 	return rc;
 }
 
@@ -409,7 +445,13 @@ static int open_folder(struct run *run, struct pfc_error *err)
 	}
 	rc = effective_write(run->dir, run->settings->config, run->plan, err);
 	if (rc == 0 && run->settings->replay_of != NULL) {
-		rc = transform_link_stored(run, err);
+		rc = stored_manifest(run->settings->replay_of, &run->stored, err);
+		if (rc == 0) {
+			rc = transform_link_stored(run, err);
+		}
+		if (rc == 0) {
+			record_merge_stored(run);
+		}
 	}
 	return rc;
 }
@@ -478,6 +520,7 @@ static void end(struct run *run, sigset_t *before)
 	}
 	json_decref(run->warnings);
 	json_decref(run->summary);
+	json_decref(run->stored);
 	free(run->stages);
 	rundir_close(run->dir);
 	sigprocmask(SIG_SETMASK, before, NULL);

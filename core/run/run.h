@@ -74,7 +74,7 @@ struct run {
 	struct pfc_error target_failure;
 	json_t *warnings;
 	json_t *summary;
-	json_t *last_metrics;
+	json_t *stored; /* replay: what the stored run's manifest said; NULL else */
 	FILE *log;                /* logs/run.log */
 	struct progress *progress;
 	bool has_write_error;     /* the run folder could not be written: the exit code must not be 0 */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -21,6 +22,7 @@
 #include "base/str.h"
 #include "stage/protocol.h"
 #include "stage/sandbox.h"
+#include "stage/stage_main.h"
 
 #define REPORT_SECONDS   5
 #define REPORT_BYTES_MAX (1u << 20)
@@ -33,6 +35,7 @@ struct handover {
 	size_t count;
 	size_t room;
 	bool failed;
+	bool is_thread; /* the stage lives in this process: descriptors keep their numbers */
 };
 
 /* The number that the descriptor will have in the stage. */
@@ -50,7 +53,7 @@ static int hand_over(struct handover *handover, int fd)
 		handover->room = room;
 	}
 	handover->from[handover->count++] = fd;
-	return STAGE_FD_FIRST + (int)handover->count - 1;
+	return handover->is_thread ? fd : STAGE_FD_FIRST + (int)handover->count - 1;
 }
 
 /* ---- the spec ---- */
@@ -367,12 +370,85 @@ out:
 	return rc;
 }
 
+/* What the thread of a stage needs; freed by it. */
+struct stage_thread {
+	int control;
+	int spec;
+	int ended;
+};
+
+static void *be_stage(void *arg)
+{
+	struct stage_thread *thread = arg;
+	uint64_t one = 1;
+
+	(void)stage_main(thread->control, thread->spec, false);
+	close(thread->control);
+	close(thread->spec);
+	(void)!write(thread->ended, &one, sizeof(one));
+	free(thread);
+	return NULL;
+}
+
+/* The stage's descriptors are its own from here on; they stay open to the end of the run. */
+static int start_thread(struct run_stage *stage, int control, int spec, struct pfc_error *err)
+{
+	struct stage_thread *thread = calloc(1, sizeof(*thread));
+
+	stage->pidfd = eventfd(0, EFD_CLOEXEC);
+	if (thread == NULL || stage->pidfd < 0) {
+		free(thread);
+		return error_nomem(err);
+	}
+	*thread = (struct stage_thread){ control, spec, stage->pidfd };
+	if (pthread_create(&stage->thread, NULL, be_stage, thread) != 0) {
+		free(thread);
+		return error_nomem(err);
+	}
+	stage->is_thread = true;
+	return 0;
+}
+
+static void close_all(const int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (fds[i] >= 0) {
+			close(fds[i]);
+		}
+	}
+}
+
+/* control and spec are taken over, also on failure. */
+static int start_stage(const struct run *run, struct run_stage *stage, const struct handover *fds, int control, int spec,
+		       struct pfc_error *err)
+{
+	int *all;
+	int rc;
+
+	if (fds->is_thread) {
+		return start_thread(stage, control, spec, err);
+	}
+	all = calloc(fds->count + 2, sizeof(*all));
+	if (all == NULL) {
+		close_all((int[]){ control, spec }, 2);
+		close_all(fds->from, fds->count);
+		return error_nomem(err);
+	}
+	all[0] = control;
+	all[1] = spec;
+	memcpy(all + 2, fds->from, fds->count * sizeof(*all));
+	rc = start_process(run, stage, all, fds->count + 2, err);
+	close_all(all, fds->count + 2);
+	free(all);
+	return rc;
+}
+
 int spawn_stage(struct run *run, struct run_stage *stage, struct pfc_error *err)
 {
-	struct handover fds = { 0 };
+	const char *in_process = run->settings->in_process;
+	struct handover fds = { .is_thread = in_process != NULL && str_equal(in_process, stage->plan->name) };
 	int sockets[2] = { -1, -1 };
 	json_t *spec = NULL;
-	int *all = NULL;
 	int spec_fd = -1;
 	int rc = build_spec(run, stage, &fds, &spec, err);
 
@@ -385,37 +461,24 @@ int spawn_stage(struct run *run, struct run_stage *stage, struct pfc_error *err)
 	if (rc == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0) {
 		rc = error_errno(err, errno, "make a control socket");
 	}
-	all = rc == 0 ? calloc(fds.count + 2, sizeof(*all)) : NULL;
-	if (all != NULL) {
-		all[0] = sockets[1];
-		all[1] = spec_fd;
-		memcpy(all + 2, fds.from, fds.count * sizeof(*all));
+	if (rc == 0) {
 		stage->control = sockets[0];
-		rc = start_process(run, stage, all, fds.count + 2, err);
-		for (size_t i = 0; i < fds.count + 2; i++) {
-			close(all[i]);
-		}
+		rc = start_stage(run, stage, &fds, sockets[1], spec_fd, err);
 	} else {
-		rc = rc == 0 ? error_nomem(err) : rc;
-		for (size_t i = 0; i < fds.count; i++) {
-			close(fds.from[i]);
-		}
-		if (spec_fd >= 0) {
-			close(spec_fd);
-		}
+		close_all(fds.from, fds.count);
+		close_all(&spec_fd, 1);
 	}
 	if (rc == 0) {
 		stage->state = STAGE_ALIVE;
 		stage->waiting = "create";
 		stage->asked_ns = clock_now();
-		stage->deadline_ns = stage->asked_ns + run->deadline_ns;
+		stage->deadline_ns = stage->is_thread ? 0 : stage->asked_ns + run->deadline_ns;
 	} else {
 		run_stage_fail(stage, "create", err);
 		stage->state = STAGE_FAILED;
 	}
 	json_decref(spec);
 	free(fds.from);
-	free(all);
 	return rc;
 }
 

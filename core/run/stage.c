@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +66,7 @@ void run_stage_finish(struct run_stage *stage)
 
 bool run_stage_is_alive(const struct run_stage *stage)
 {
-	return stage->pid > 0 && !stage->is_reaped;
+	return (stage->pid > 0 || stage->is_thread) && !stage->is_reaped;
 }
 
 bool run_stage_is_well(const struct run_stage *stage)
@@ -92,7 +93,7 @@ void run_stage_ask(struct run_stage *stage, const char *phase, uint64_t deadline
 	json_decref(more);
 	stage->waiting = phase;
 	stage->asked_ns = clock_now();
-	stage->deadline_ns = deadline_ns > 0 ? stage->asked_ns + deadline_ns : 0;
+	stage->deadline_ns = deadline_ns > 0 && !stage->is_thread ? stage->asked_ns + deadline_ns : 0;
 	run_stage_tell(stage, message);
 }
 
@@ -120,6 +121,10 @@ void run_stage_kill(struct run_stage *stage)
 		return;
 	}
 	stage->is_quitting = true;
+	if (stage->is_thread) {
+		close_fd(&stage->control); /* its host takes that as the end */
+		return;
+	}
 	(void)syscall(SYS_pidfd_send_signal, stage->pidfd, stage->was_termed ? SIGKILL : SIGTERM, NULL, 0);
 	stage->was_termed = true;
 }
@@ -146,6 +151,18 @@ static void note_end(struct run_stage *stage)
 	run_stage_fail(stage, phase, &err);
 }
 
+/* As waitpid: 0 while it lives. */
+static pid_t reap_thread(struct run_stage *stage)
+{
+	struct pollfd ended = { .fd = stage->pidfd, .events = POLLIN };
+
+	if (poll(&ended, 1, 0) <= 0) {
+		return 0;
+	}
+	pthread_join(stage->thread, NULL);
+	return getpid();
+}
+
 bool run_stage_reap(struct run_stage *stage)
 {
 	pid_t ended;
@@ -153,7 +170,7 @@ bool run_stage_reap(struct run_stage *stage)
 	if (!run_stage_is_alive(stage)) {
 		return stage->is_reaped;
 	}
-	ended = waitpid(stage->pid, &stage->wait_status, WNOHANG);
+	ended = stage->is_thread ? reap_thread(stage) : waitpid(stage->pid, &stage->wait_status, WNOHANG);
 	if (ended == 0 || (ended < 0 && errno == EINTR)) {
 		return false;
 	}

@@ -6,6 +6,7 @@
 #ifndef CORE_RUN_STAGE_H
 #define CORE_RUN_STAGE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -37,7 +38,9 @@ struct run_stage {
 	const struct plan_stage *plan;
 	enum stage_state state;
 	pid_t pid;
-	int pidfd;
+	int pidfd; /* readable when it has ended */
+	bool is_thread; /* --in-process: a thread of the core instead of a process; nothing can end it but itself */
+	pthread_t thread;
 	int control; /* socket, -1 when closed */
 	const char *waiting; /* what it was asked to do and has not answered: "probe"; NULL */
 	uint64_t deadline_ns; /* for that; 0: none */
