@@ -48,6 +48,7 @@ struct batch {
 	struct scope *scopes; /* of the unit at hand; 0 is none */
 	uint32_t scope_count, scope_room;
 	uint32_t unit; /* at hand */
+	const char *directory; /* of that unit; NULL: not known */
 	uint64_t entries;
 	int status;
 };
@@ -164,7 +165,8 @@ static uint32_t claim_scope(struct batch *batch, Dwarf_Die *die, uint32_t parent
 	return batch->scope_count++;
 }
 
-static void walk(struct batch *batch, Dwarf_Die *parent_die, uint32_t parent, uint32_t depth)
+/* Descend where addresses lie; with `everywhere` also into functions that hold none (local classes and lambdas are there). */
+static void walk(struct batch *batch, Dwarf_Die *parent_die, uint32_t parent, uint32_t depth, bool everywhere)
 {
 	Dwarf_Die die;
 	uint32_t scope;
@@ -181,20 +183,20 @@ static void walk(struct batch *batch, Dwarf_Die *parent_die, uint32_t parent, ui
 		case DW_TAG_union_type:
 		case DW_TAG_interface_type:
 		case DW_TAG_enumeration_type: /* Rust hangs methods below them */
-			walk(batch, &die, parent, depth + 1);
+			walk(batch, &die, parent, depth + 1, everywhere);
 			break;
 		case DW_TAG_subprogram:
 		case DW_TAG_inlined_subroutine:
 			scope = claim_scope(batch, &die, parent, depth, false);
-			if (scope != 0) {
-				walk(batch, &die, scope, depth + 1);
+			if (scope != 0 || everywhere) {
+				walk(batch, &die, scope, depth + 1, everywhere);
 			}
 			break;
 		case DW_TAG_lexical_block:
 		case DW_TAG_try_block:
 		case DW_TAG_catch_block:
-			if (claim_scope(batch, &die, parent, depth, true) != 0) {
-				walk(batch, &die, parent, depth + 1);
+			if (claim_scope(batch, &die, parent, depth, true) || everywhere) {
+				walk(batch, &die, parent, depth + 1, everywhere);
 			}
 			break;
 		default:
@@ -240,7 +242,8 @@ static void take_line(Dwarf_Die *unit, uint64_t address, struct dwarf_frame *fra
 
 	frame->file = NULL;
 	frame->line = 0;
-	if (row != NULL && dwarf_lineno(row, &line) == 0 && line > 0) {
+	if (row != NULL && dwarf_lineno(row, &line) == 0 && line >= 0) {
+		/* Line 0: code that the compiler made for no line in particular; the file is still right. */
 		frame->file = dwarf_linesrc(row, NULL, NULL);
 		frame->line = (uint32_t)line;
 	}
@@ -273,8 +276,26 @@ static int report(struct batch *batch, uint32_t index)
 	count = count > 0 ? count : 1;
 	for (uint32_t i = 0; i < count; i++) {
 		frames[i] = inner_first[count - 1 - i];
+		frames[i].directory = batch->directory;
 	}
 	return batch->request->on_chain(batch->request->ctx, index, frames, count);
+}
+
+static const char *unit_directory(Dwarf_Die *unit)
+{
+	Dwarf_Attribute attribute;
+
+	return dwarf_attr(unit, DW_AT_comp_dir, &attribute) != NULL ? dwarf_formstring(&attribute) : NULL;
+}
+
+static bool lacks_scope(const struct batch *batch)
+{
+	uint32_t i = batch->units[batch->unit].first;
+
+	while (i != UINT32_MAX && batch->places[i].scope != 0) {
+		i = batch->places[i].next;
+	}
+	return i != UINT32_MAX;
 }
 
 static void walk_units(struct batch *batch)
@@ -286,9 +307,13 @@ static void walk_units(struct batch *batch)
 			batch->status = PFC_ENOMEM;
 			return;
 		}
+		batch->directory = unit_directory(&batch->units[batch->unit].die);
 		batch->scopes[0] = none;
 		batch->scope_count = 1;
-		walk(batch, &batch->units[batch->unit].die, 0, 1);
+		walk(batch, &batch->units[batch->unit].die, 0, 1, false);
+		if (lacks_scope(batch)) {
+			walk(batch, &batch->units[batch->unit].die, 0, 1, true);
+		}
 		for (uint32_t i = batch->units[batch->unit].first; i != UINT32_MAX && !is_late(batch);
 		     i = batch->places[i].next) {
 			batch->status = report(batch, i);

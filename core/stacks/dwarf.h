@@ -17,6 +17,7 @@ struct dwarf_frame {
 	const char *linkage_name; /* mangled; NULL: none is written down */
 	const char *name;         /* as in the source; NULL: none */
 	const char *file;         /* of the line that runs in it; NULL: not known */
+	const char *directory;    /* where a relative file starts; NULL: not known */
 	uint32_t line;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "stacks/symbolize.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +81,18 @@ static int frame_name(struct work *work, const struct dwarf_frame *frame, bool i
 	return status == 0 && *ret == 0 ? text_or_none(work, frame->name, ret) : status;
 }
 
+static int frame_file(struct work *work, const struct dwarf_frame *frame, uint32_t *ret)
+{
+	char path[4096];
+	int bytes;
+
+	if (frame->file == NULL || frame->file[0] == '/' || frame->directory == NULL) {
+		return text_or_none(work, frame->file, ret);
+	}
+	bytes = snprintf(path, sizeof(path), "%s/%s", frame->directory, frame->file);
+	return text_or_none(work, bytes < (int)sizeof(path) ? path : frame->file, ret);
+}
+
 static int take_chain(void *ctx, uint32_t index, const struct dwarf_frame *frames, uint32_t count)
 {
 	struct work *work = ctx;
@@ -92,7 +105,7 @@ static int take_chain(void *ctx, uint32_t index, const struct dwarf_frame *frame
 
 		status = frame_name(work, &frames[i], i == 0, address, &found.function);
 		if (status == 0) {
-			status = text_or_none(work, frames[i].file, &found.file);
+			status = frame_file(work, &frames[i], &found.file);
 		}
 		if (status == 0) {
 			status = add_found(work, location, &found);
