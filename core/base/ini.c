@@ -272,7 +272,9 @@ static char *next_line(char *to, int room, void *stream)
 		parser->key_indent = 0;
 	}
 	to[0] = '\0';
-	if (text != NULL && strlen(text) + 2 <= (size_t)room) {
+	if (text != NULL && strlen(text) + parser->continues + 1 > (size_t)room) {
+		fault(parser, parser->line, "the INI library takes %d bytes a line only", room - 1);
+	} else if (text != NULL) {
 		stpcpy(stpcpy(to, parser->continues ? " " : ""), text);
 	}
 	return to;

@@ -203,17 +203,100 @@ unsigned str_distance(const char *a, const char *b)
 	return rows[a_bytes % 3][b_bytes];
 }
 
+/* To lower case, with - as _, cut at DISTANCE_MAX: how names are compared when they are guessed at. */
+static void fold(const char *text, char *to)
+{
+	size_t at = 0;
+
+	for (; text[at] != '\0' && at < DISTANCE_MAX; at++) {
+		char c = text[at];
+
+		to[at] = c == '-' ? '_' : c;
+		if (c >= 'A' && c <= 'Z') {
+			to[at] = (char)(c - 'A' + 'a');
+		}
+	}
+	to[at] = '\0';
+}
+
+/* Whether a is b with its two halves changed over: "graph_call" for "call_graph". */
+static bool is_turned(const char *a, const char *b)
+{
+	size_t bytes = strlen(a);
+
+	if (strlen(b) != bytes) {
+		return false;
+	}
+	for (const char *cut = strchr(a, '_'); cut != NULL; cut = strchr(cut + 1, '_')) {
+		size_t head = (size_t)(cut - a);
+		size_t tail = bytes - head - 1;
+
+		if (memcmp(b, cut + 1, tail) == 0 && b[tail] == '_' && memcmp(b + tail + 1, a, head) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Whether `word` is one of the parts of `name` between _, or several in a row: "timeout" of "ready_timeout". */
+static bool is_part(const char *word, const char *name)
+{
+	size_t bytes = strlen(word);
+
+	for (const char *at = strstr(name, word); at != NULL; at = strstr(at + 1, word)) {
+		if ((at == name || at[-1] == '_') && (at[bytes] == '\0' || at[bytes] == '_')) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * How far a candidate is from what was written; lower is nearer, SCORE_NONE too far. Edits count four each, so that what
+ * follows them only orders equals: people get the first letter and the length right more often than not. A short form
+ * ("freq"), a part of the name or turned halves are as near as one edit or two, however many letters differ.
+ * How many edits are still a slip of the pen: one in four letters or less, two up to seven, a third of them beyond.
+ */
+#define SCORE_NONE 1000u
+
+static unsigned score(const char *word, const char *candidate)
+{
+	size_t word_bytes = strlen(word);
+	size_t candidate_bytes = strlen(candidate);
+	unsigned distance = str_distance(word, candidate);
+	unsigned limit = word_bytes <= 4 ? 1 : (unsigned)(word_bytes + 1) / 3;
+	unsigned order = (word[0] != candidate[0]) + (word_bytes != candidate_bytes);
+
+	if (distance <= limit && distance < candidate_bytes) {
+		return 4 * distance + order;
+	}
+	if (word_bytes >= 3 && candidate_bytes > word_bytes && memcmp(word, candidate, word_bytes) == 0) {
+		return 5 + order;
+	}
+	if (is_turned(word, candidate)) {
+		return 5 + order;
+	}
+	if ((word_bytes >= 4 && is_part(word, candidate)) || (candidate_bytes >= 3 && is_part(candidate, word))) {
+		return 9 + order;
+	}
+	return SCORE_NONE;
+}
+
 const char *str_nearest(const char *word, const char *const *candidates, size_t count)
 {
-	unsigned limit = (unsigned)(strlen(word) + 2) / 3;
 	const char *nearest = NULL;
-	unsigned least = (limit < 1 ? 1 : limit) + 1;
+	unsigned least = SCORE_NONE;
+	char folded_word[DISTANCE_MAX + 1];
+	char folded[DISTANCE_MAX + 1];
 
+	fold(word, folded_word);
 	for (size_t i = 0; i < count; i++) {
-		unsigned distance = str_distance(word, candidates[i]);
+		unsigned now;
 
-		if (distance < least) {
-			least = distance;
+		fold(candidates[i], folded);
+		now = score(folded_word, folded);
+		if (now < least) {
+			least = now;
 			nearest = candidates[i];
 		}
 	}

@@ -40,7 +40,10 @@ char *str_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** How many edits (insert, delete, replace, swap of neighbours) lead from a to b; both are cut at 64 bytes. */
 unsigned str_distance(const char *a, const char *b);
 
-/** The candidate nearest to `word`, or NULL when none is near enough to be meant. */
+/**
+ * The candidate nearest to `word`, or NULL when none is near enough to be meant. Case counts for nothing, - equals _; a
+ * short form ("freq" of "frequency"), a part of the name and changed halves ("graph_call") count as near.
+ */
 const char *str_nearest(const char *word, const char *const *candidates, size_t count);
 
 #endif

@@ -22,6 +22,7 @@
 #define DYNSYM_BYTES_MAX  (16 * 1024 * 1024)
 #define SECTION_NAMES_MAX (1024 * 1024)
 #define CLASS_HERE        (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32)
+#define HEADER_BYTES      (sizeof(void *) == 8 ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr))
 #define DATA_HERE         (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB)
 
 #if defined(__x86_64__)
@@ -95,7 +96,7 @@ static int check_ident(const struct image *image, struct pfc_error *err)
 		return refuse(image, err, PFC_EINVAL,
 			      got == 0 ? "not a plugin: the file is empty" : "not a plugin: no ELF file");
 	}
-	if (got < (ssize_t)sizeof(head)) {
+	if (got < (ssize_t)sizeof(head) || image->bytes < HEADER_BYTES) {
 		return refuse(image, err, PFC_ECORRUPT, "truncated: the ELF header is cut");
 	}
 	if (head[EI_DATA] != DATA_HERE) {
@@ -133,7 +134,8 @@ static int check_header(struct image *image, struct pfc_error *err)
 			      "not a plugin: it has no section .profcore (all sections are stripped)");
 	}
 	if (header.e_shoff > image->bytes || elf_getshdrnum(image->elf, &count) < 0 ||
-	    count * header.e_shentsize > image->bytes - header.e_shoff) {
+	    (count > header.e_shnum ? count : header.e_shnum) * header.e_shentsize >
+		    image->bytes - header.e_shoff) {
 		return refuse(image, err, PFC_ECORRUPT, "truncated: the file ends before its section table");
 	}
 	if (count > SECTIONS_MAX || elf_getshdrstrndx(image->elf, &image->names) < 0 ||
@@ -267,7 +269,7 @@ int manifest_read_fd(int fd, const char *path, struct manifest **ret, struct pfc
 	elf_version(EV_CURRENT);
 	image.elf = elf_begin(fd, ELF_C_READ, NULL);
 	if (image.elf == NULL || elf_kind(image.elf) != ELF_K_ELF) {
-		rc = refuse(&image, err, PFC_ECORRUPT, "damaged: libelf cannot read it");
+		rc = refuse(&image, err, PFC_ECORRUPT, "truncated or damaged: libelf cannot read it");
 		goto out;
 	}
 	rc = check_header(&image, err);

@@ -76,7 +76,7 @@ static void read_fields(struct reader *reader, const struct ini_section *section
 		names[i] = fields[i].key;
 		*fields[i].to = copy(reader, entry != NULL ? entry->value : "");
 		if (fields[i].required && (entry == NULL || entry->value[0] == '\0')) {
-			fault(reader, section->line, "[%s] needs a %s", section->name, fields[i].key);
+			fault(reader, section->line, "[%s] lacks the key %s", section->name, fields[i].key);
 		}
 	}
 	for (const struct ini_entry *entry = section->entries; entry != NULL; entry = entry->next) {
@@ -376,7 +376,7 @@ static void check_default(struct reader *reader, const struct ini_section *secti
 	int rc;
 
 	if (option->type == PFC_VALUE_ENUM && option->values[0] == NULL) {
-		fault(reader, section->line, "[%s] needs its values", section->name);
+		fault(reader, section->line, "[%s] lacks the key values", section->name);
 		return;
 	}
 	if (option->type != PFC_VALUE_ENUM && option->values[0] != NULL) {
