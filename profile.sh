@@ -110,9 +110,11 @@ install_packages() {
 		die 4 "apt-get could not install: $missing"
 }
 
-# Whether the build folder was made for this tree, and not copied along with another one.
+# Whether the build folder was made for this tree, and not copied along with another one, and for today's options: Meson
+# keeps the defaults of the day on which it was set up.
 build_is_ours() {
-	[[ -f $build/build.ninja ]] && grep -qF "\"source\": \"$root\"" "$build/meson-info/meson-info.json" 2>/dev/null
+	[[ -f $build/build.ninja ]] && grep -qF "\"source\": \"$root\"" "$build/meson-info/meson-info.json" 2>/dev/null &&
+		cmp -s "$root/meson_options.txt" "$build/profile.sh.options"
 }
 
 # Make the build folder, or give an existing one these options; one that does not fit is made anew.
@@ -120,12 +122,15 @@ configure() {
 	mkdir -p "$build"
 	if build_is_ours; then
 		[[ $# -eq 0 ]] || quietly meson configure "$build" "$@"
-	elif [[ -d $build/meson-private ]]; then
-		say "the build folder $build does not fit; making it anew"
-		quietly meson setup --wipe "$@" "$build" "$root"
-	else
-		quietly meson setup "$@" "$build" "$root"
+		return
 	fi
+	if [[ -d $build/meson-private ]]; then
+		say "the build folder $build does not fit; making it anew"
+		quietly meson setup --wipe "$@" "$build" "$root" || return
+	else
+		quietly meson setup "$@" "$build" "$root" || return
+	fi
+	cp "$root/meson_options.txt" "$build/profile.sh.options"
 }
 
 build_all() {
