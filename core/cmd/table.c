@@ -29,6 +29,10 @@ static const struct command commands[] = {
 	  "profcore replay RUN [--only STAGE] [--set STAGE.key=value]... [--json]\n"
 	  "RUN is a run folder, an id below profiling/, or latest. The result is a new run folder; the old one is not touched.\n",
 	  cmd_replay },
+	{ "artifact", "look into an artifact",
+	  "profcore artifact list RUN [--json]\n"
+	  "profcore artifact show RUN STAGE.PORT [--table T] [--limit N] [--json | --csv]\n",
+	  cmd_artifact },
 	{ "analyze", "say again what a stored run shows", "profcore analyze [RUN] [--set STAGE.key=value]... [--json]\n",
 	  cmd_analyze },
 	{ "version", "print the version", "profcore version [--json]\n", cmd_version },
