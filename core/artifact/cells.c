@@ -2,7 +2,6 @@
 #include "artifact/cells.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +125,8 @@ static uint64_t as_unsigned(const struct pfc_column_view *view, uint64_t at)
 
 static void add_value(const struct pfc_column_view *view, uint64_t at, struct str *to)
 {
+	char digits[32];
+
 	switch (view->type) {
 	case PFC_I32:
 		str_format(to, "%" PRId32, VALUE(int32_t));
@@ -134,7 +135,8 @@ static void add_value(const struct pfc_column_view *view, uint64_t at, struct st
 		str_format(to, "%" PRId64, VALUE(int64_t));
 		break;
 	case PFC_F64:
-		str_format(to, "%.17g", VALUE(double));
+		format_number(VALUE(double), digits);
+		str_add(to, digits);
 		break;
 	case PFC_UTF8:
 		utf8_add_clean(to, (const char *)view->data + view->offsets[at],
@@ -204,7 +206,7 @@ static int add_addresses(struct cells *cells, uint32_t table, uint64_t row, stru
 
 		if (strcmp(def->columns[i].unit, "address") == 0 && def->columns[i].type == PFC_U64) {
 			rc = find(cells, table, i, row, &view, &at);
-			if (rc == 0) {
+			if (rc == 0 && as_unsigned(view, at) != 0) {
 				str_format(to, "+0x%" PRIx64, as_unsigned(view, at));
 			}
 		}

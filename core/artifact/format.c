@@ -2,6 +2,9 @@
 #include "artifact/format.h"
 
 #include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <zlib.h>
@@ -78,6 +81,20 @@ bool format_unit_ok(const char *unit)
 		}
 	}
 	return bytes < FORMAT_NAME_BYTES;
+}
+
+void format_number(double number, char ret[32])
+{
+	if (isnan(number)) {
+		strcpy(ret, "nan"); /* printf may put a sign in front */
+		return;
+	}
+	for (int precision = 15; precision <= 17; precision++) {
+		snprintf(ret, 32, "%.*g", precision, number);
+		if (strtod(ret, NULL) == number) {
+			return;
+		}
+	}
 }
 
 /*

@@ -95,4 +95,7 @@ bool format_name_ok(const char *name, bool with_dots);
 /** Printable ASCII, at most 63 bytes. */
 bool format_unit_ok(const char *unit);
 
+/** The shortest digits that read back as the number; "nan", "inf", "-inf". */
+void format_number(double number, char ret[32]);
+
 #endif

@@ -22,6 +22,7 @@ struct print {
 	const struct print_request *request;
 	struct cells *cells;
 	FILE *to;
+	bool is_terminal;
 	struct str cell; /* scratch */
 	struct str label;
 };
@@ -62,6 +63,22 @@ static int load_cell(struct print *print, uint32_t table, uint32_t column, uint6
 	}
 	*ret_is_id = target >= 0;
 	return rc;
+}
+
+/* Control characters, also those of C1, must not reach a terminal. */
+static void add_escaped(struct str *to, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x20 || c == 0x7f) {
+			str_format(to, "\\x%02x", c);
+		} else if (c == 0xc2 && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] < 0xa0) {
+			str_format(to, "\\x%02x", (unsigned char)*++text);
+		} else {
+			str_add_bytes(to, text, 1);
+		}
+	}
 }
 
 /* ---- JSON ---- */
@@ -148,7 +165,7 @@ static int json_head(struct print *print, const struct pfc_artifact *about)
 
 /* ---- CSV ---- */
 
-static void csv_text(FILE *to, const char *text)
+static void csv_quote(FILE *to, const char *text)
 {
 	if (strpbrk(text, ",\"\r\n") == NULL) {
 		fputs(text, to);
@@ -162,6 +179,20 @@ static void csv_text(FILE *to, const char *text)
 		fputc(*text, to);
 	}
 	fputc('"', to);
+}
+
+/* A file gets the text as it is, a terminal never. */
+static void csv_text(const struct print *print, const char *text)
+{
+	struct str escaped = { 0 };
+
+	if (!print->is_terminal) {
+		csv_quote(print->to, text);
+		return;
+	}
+	add_escaped(&escaped, text);
+	csv_quote(print->to, str_text(&escaped));
+	str_finish(&escaped);
 }
 
 static void csv_head(struct print *print, uint32_t table)
@@ -190,10 +221,10 @@ static int csv_table(struct print *print, uint32_t table)
 			rc = load_cell(print, table, i, row, &is_id);
 			if (rc == 0) {
 				fputs(i > 0 ? "," : "", print->to);
-				csv_text(print->to, str_text(&print->cell));
+				csv_text(print, str_text(&print->cell));
 				if (is_id) {
 					fputc(',', print->to);
-					csv_text(print->to, str_text(&print->label));
+					csv_text(print, str_text(&print->label));
 				}
 			}
 		}
@@ -203,22 +234,6 @@ static int csv_table(struct print *print, uint32_t table)
 }
 
 /* ---- text ---- */
-
-/* Control characters, also those of C1, must not reach a terminal. */
-static void add_escaped(struct str *to, const char *text)
-{
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c < 0x20 || c == 0x7f) {
-			str_format(to, "\\x%02x", c);
-		} else if (c == 0xc2 && (unsigned char)text[1] >= 0x80 && (unsigned char)text[1] < 0xa0) {
-			str_format(to, "\\x%02x", (unsigned char)*++text);
-		} else {
-			str_add_bytes(to, text, 1);
-		}
-	}
-}
 
 /* Columns on a terminal, near enough: characters, not their widths. */
 static int characters(const char *text)
@@ -458,7 +473,7 @@ static int print_document(struct print *print, const struct pfc_artifact *about)
 	if (rc != 0) {
 		return rc;
 	}
-	if (print->request->form != PRINT_JSON && !isatty(fileno(print->to))) {
+	if (print->request->form != PRINT_JSON && !print->is_terminal) {
 		return fwrite(data, 1, (size_t)bytes, print->to) == bytes ? 0 : PFC_EIO;
 	}
 	utf8_add_clean(&text, data, strnlen(data != NULL ? data : "", (size_t)bytes));
@@ -526,7 +541,8 @@ static int print_tables(struct print *print, const struct pfc_artifact *about, s
 int print_artifact(struct artifact_reader *reader, const struct print_request *request, FILE *to,
 		   struct pfc_error *err)
 {
-	struct print print = { .reader = reader, .face = artifact_reader_face(reader), .request = request, .to = to };
+	struct print print = { .reader = reader, .face = artifact_reader_face(reader), .request = request, .to = to,
+			       .is_terminal = isatty(fileno(to)) == 1 };
 	struct pfc_artifact about = { .struct_size = sizeof(about) };
 	const void *data;
 	uint64_t bytes;

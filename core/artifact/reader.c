@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -197,17 +196,6 @@ static int32_t face_fact(void *ctx, const char *key, double *ret_number, const c
 	return PFC_ENOENT;
 }
 
-/* The shortest digits that read back as the number. */
-static void print_number(double number, char digits[32])
-{
-	for (int precision = 15; precision <= 17; precision++) {
-		snprintf(digits, 32, "%.*g", precision, number);
-		if (strtod(digits, NULL) == number) {
-			return;
-		}
-	}
-}
-
 static int load_facts(struct artifact_reader *reader)
 {
 	json_t *values = json_object_get(reader->index.meta, "facts");
@@ -229,7 +217,7 @@ static int load_facts(struct artifact_reader *reader)
 		}
 		fact->key = key;
 		fact->number = json_is_number(value) ? json_number_value(value) : NAN;
-		print_number(fact->number, fact->digits);
+		format_number(fact->number, fact->digits);
 		fact->text = json_is_string(value) ? json_string_value(value) : fact->digits;
 		reader->fact_count++;
 	}
@@ -285,6 +273,7 @@ static int load(struct artifact_reader *reader, int fd, const char *type, struct
 		reader->map = map;
 	}
 	reader->residence.map = reader->map;
+	reader->residence.map_bytes = reader->map_bytes;
 	return load_facts(reader) == 0 ? 0 : error_nomem(err);
 }
 

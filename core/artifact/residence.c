@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "artifact/residence.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -12,56 +13,62 @@ void residence_init(struct residence *residence)
 	pthread_mutex_init(&residence->lock, NULL);
 }
 
-static void advise(struct residence *residence, uint64_t offset, uint64_t bytes, int advice)
+static void advise(const struct residence *residence, uint64_t offset, uint64_t end, int advice)
 {
 	uint64_t start = offset & ~(uint64_t)(PAGE_BYTES - 1);
 
-	if (bytes > 0) {
-		(void)madvise(residence->map + start, (size_t)(offset + bytes - start), advice);
+	if (end > residence->map_bytes) {
+		end = residence->map_bytes;
+	}
+	if (end > start) {
+		(void)madvise(residence->map + start, (size_t)(end - start), advice);
 	}
 }
 
 void residence_release(struct residence *residence, uint64_t offset, uint64_t bytes)
 {
-	advise(residence, offset, bytes, MADV_DONTNEED);
+	advise(residence, offset, offset + bytes, MADV_DONTNEED);
 }
 
-static int is_held(const struct residence *residence, uint64_t offset)
-{
-	for (uint32_t i = 0; i < residence->count; i++) {
-		if (residence->ranges[(residence->oldest + i) % RESIDENCE_RANGES].offset == offset) {
-			return 1;
-		}
-	}
-	return 0;
-}
-
+/* Folios are aligned in the file: so are spans. */
 static void let_go_of_oldest(struct residence *residence)
 {
-	uint32_t at = residence->oldest;
+	uint64_t start = residence->spans[residence->oldest] * RESIDENCE_SPAN_BYTES;
 
-	residence_release(residence, residence->ranges[at].offset, residence->ranges[at].bytes);
-	residence->bytes -= residence->ranges[at].bytes;
-	residence->oldest = (at + 1) % RESIDENCE_RANGES;
+	advise(residence, start, start + RESIDENCE_SPAN_BYTES, MADV_DONTNEED);
+	residence->oldest = (residence->oldest + 1) % RESIDENCE_SPANS;
 	residence->count--;
+}
+
+static bool is_held(const struct residence *residence, uint64_t span)
+{
+	for (uint32_t i = 0; i < residence->count; i++) {
+		if (residence->spans[(residence->oldest + i) % RESIDENCE_SPANS] == span) {
+			return true;
+		}
+	}
+	return false;
 }
 
 void residence_touch(struct residence *residence, uint64_t offset, uint64_t bytes)
 {
-	uint32_t at;
+	uint64_t last = (offset + bytes) / RESIDENCE_SPAN_BYTES;
+	bool is_new = false;
 
 	pthread_mutex_lock(&residence->lock);
-	if (!is_held(residence, offset)) {
-		while (residence->count > 0 &&
-		       (residence->count == RESIDENCE_RANGES || residence->bytes + bytes > RESIDENCE_BYTES)) {
+	for (uint64_t span = offset / RESIDENCE_SPAN_BYTES; span <= last; span++) {
+		if (is_held(residence, span)) {
+			continue;
+		}
+		if (residence->count == RESIDENCE_SPANS) {
 			let_go_of_oldest(residence);
 		}
-		at = (residence->oldest + residence->count) % RESIDENCE_RANGES;
-		residence->ranges[at].offset = offset;
-		residence->ranges[at].bytes = bytes;
+		residence->spans[(residence->oldest + residence->count) % RESIDENCE_SPANS] = span;
 		residence->count++;
-		residence->bytes += bytes;
-		advise(residence, offset, bytes, MADV_WILLNEED);
+		is_new = true;
+	}
+	if (is_new) { /* read all of it at once when it is not in the page cache */
+		advise(residence, offset, offset + bytes, MADV_WILLNEED);
 	}
 	pthread_mutex_unlock(&residence->lock);
 }

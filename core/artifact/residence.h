@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How much of a mapped file stays in memory: ranges that were viewed are let go, oldest first, once they exceed a budget.
- * A page that is still in use comes back when it is touched, so this is invisible but for RSS.
+ * How much of a mapped file stays in memory: what was viewed is let go, oldest first, beyond a budget. A page that is
+ * still in use comes back when it is touched, so this is invisible but for RSS.
+ *
+ * Counted in spans of 2 MiB: a fault may map all of the page cache's folio around it (Linux 6.18 does; earlier ones map
+ * 64 KiB), and a folio reaches no further than its page table.
  */
 #ifndef CORE_ARTIFACT_RESIDENCE_H
 #define CORE_ARTIFACT_RESIDENCE_H
@@ -10,24 +13,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RESIDENCE_RANGES 128
-#define RESIDENCE_BYTES  (8u << 20)
+#define RESIDENCE_SPAN_BYTES (2u << 20)
+#define RESIDENCE_SPANS      8
 
 struct residence {
 	char *map;
+	uint64_t map_bytes;
 	pthread_mutex_t lock;
-	struct {
-		uint64_t offset;
-		uint64_t bytes;
-	} ranges[RESIDENCE_RANGES]; /* a ring */
+	uint64_t spans[RESIDENCE_SPANS]; /* a ring of span numbers */
 	uint32_t oldest;
 	uint32_t count;
-	uint64_t bytes;
 };
 
-/** `map` is set once the file is mapped. */
+/** `map` and `map_bytes` are set once the file is mapped. */
 void residence_init(struct residence *residence);
-/** [any] A range is about to be used. */
+/** [any] A range of the file is about to be used. */
 void residence_touch(struct residence *residence, uint64_t offset, uint64_t bytes);
 /** [any] Let go of a range now. */
 void residence_release(struct residence *residence, uint64_t offset, uint64_t bytes);
