@@ -24,6 +24,7 @@ struct pass {
 	uint32_t *buckets;
 	uint64_t t0_ns, t1_ns, nearest_ns;
 	double sum_ns;
+	uint64_t answers_in_window;
 };
 
 static uint32_t bucket_of(uint64_t value)
@@ -51,10 +52,11 @@ static uint64_t bucket_top(uint32_t bucket)
 
 static uint64_t percentile(const struct pass *pass, double share)
 {
-	uint64_t wanted = (uint64_t)((double)pass->latency->answered * share), seen = 0, top;
+	double rank = (double)pass->latency->timed * share;
+	uint64_t wanted = (uint64_t)rank, seen = 0, top;
 	uint32_t i;
 
-	wanted += (double)wanted < (double)pass->latency->answered * share; /* the rank, rounded up */
+	wanted += (double)wanted < rank; /* rounded up */
 	for (i = 0; i < LINEAR + POWERS * PER_POWER; i++) {
 		seen += pass->buckets[i];
 		if (seen >= wanted && seen > 0) {
@@ -65,13 +67,11 @@ static uint64_t percentile(const struct pass *pass, double share)
 	return pass->latency->max_ns;
 }
 
-static void take_answer(struct pass *pass, uint64_t took_ns, int64_t status)
+static void take_time(struct pass *pass, uint64_t took_ns)
 {
 	struct latency *latency = pass->latency;
 
-	latency->answered++;
-	latency->status_4xx += status >= 400 && status < 500;
-	latency->status_5xx += status >= 500;
+	latency->timed++;
 	latency->max_ns = took_ns > latency->max_ns ? took_ns : latency->max_ns;
 	pass->sum_ns += (double)took_ns;
 	pass->buckets[bucket_of(took_ns)]++;
@@ -93,12 +93,19 @@ static void take(struct pass *pass, const struct cols *cols, uint64_t row)
 	latency->last_ns = end > latency->last_ns ? end : latency->last_ns;
 	latency->requests++;
 	latency->bytes += (uint64_t)cols_int(cols, BYTES, row, 0);
-	if (error == LATENCY_NO_ERROR && status > 0 && end >= start) {
-		take_answer(pass, end - start, status);
-		return;
+	if (error == LATENCY_NO_ERROR && status > 0) {
+		latency->answered++;
+		latency->status_4xx += status >= 400 && status < 500;
+		latency->status_5xx += status >= 500;
+		pass->answers_in_window += pass->t1_ns == 0 || end <= pass->t1_ns;
+	} else {
+		error = error > 0 && error < LATENCY_ERRORS ? error : LATENCY_OTHER;
+		latency->failed++;
+		latency->errors[error]++;
 	}
-	latency->failed++;
-	latency->errors[error > 0 && error < LATENCY_ERRORS ? error : LATENCY_OTHER]++;
+	if (end >= start && (error == LATENCY_NO_ERROR || error == LATENCY_TIMEOUT || error == LATENCY_OTHER)) {
+		take_time(pass, end - start);
+	}
 }
 
 static int read_all(struct pass *pass, const struct pfc_reader *reader)
@@ -128,14 +135,14 @@ static void conclude(struct pass *pass)
 	struct latency *latency = pass->latency;
 	uint64_t span = latency->last_ns - latency->first_ns;
 
-	if (latency->answered == 0) {
+	if (latency->timed == 0) {
 		return;
 	}
 	if (pass->t1_ns > pass->t0_ns) {
 		span = pass->t1_ns - pass->t0_ns;
 	}
-	latency->rps = span ? (double)latency->answered / ((double)span / 1e9) : 0;
-	latency->mean_ns = (uint64_t)(pass->sum_ns / (double)latency->answered);
+	latency->rps = span ? (double)pass->answers_in_window / ((double)span / 1e9) : 0;
+	latency->mean_ns = (uint64_t)(pass->sum_ns / (double)latency->timed);
 	latency->p50_ns = percentile(pass, 0.50);
 	latency->p90_ns = percentile(pass, 0.90);
 	latency->p99_ns = percentile(pass, 0.99);
