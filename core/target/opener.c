@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: MIT */
+#include "target/opener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "target/passfd.h"
+#include "target/wire.h"
+
+#define BUCKETS       1024u
+#define FILES_MAX     16384u
+#define KEPT_MAX      4096u /* descriptors; at most a quarter of what the process may have */
+#define JOBS_MAX      16384u
+#define WORKERS_MAX   4u
+#define WORKER_STACK  (256u << 10)
+#define STUCK_NS      100000000u  /* a worker this long in one file gets company */
+#define LEAVE_WAIT_NS 1000000000u /* how long destroy waits for workers */
+
+/** A file that was seen mapped. */
+struct file {
+	struct file *next; /* in its bucket */
+	struct file *newer; /* by use, of those with a descriptor */
+	struct file *older;
+	uint32_t hash;
+	uint32_t dev_major;
+	uint32_t dev_minor;
+	uint64_t inode;
+	int32_t pid; /* where it was seen last */
+	uint64_t start;
+	uint64_t length;
+	bool busy; /* a worker is at it */
+	int fd;    /* O_PATH; -1 */
+	int status; /* of the last attempt */
+	char path[];
+};
+
+/** Something to do: look at a file, and answer when answer_fd is not -1. */
+struct job {
+	struct job *next;
+	struct file *file;
+	int answer_fd;
+	uint32_t id;
+	uint64_t until_ns;
+};
+
+struct opener {
+	pthread_mutex_t lock;
+	pthread_cond_t work;    /* a job, or the end */
+	pthread_cond_t changed; /* a file is done, or a worker left */
+	uint32_t refs;          /* workers, and the owner */
+	uint32_t workers;
+	uint32_t idle;
+	uint64_t busy_since_ns; /* when the last job was taken */
+	bool stopping;
+	int root_fd; /* of the target's first process */
+	struct job *jobs;
+	struct job **jobs_end;
+	uint32_t job_count;
+	uint32_t file_count;
+	uint32_t kept;
+	uint32_t kept_max;
+	struct file *newest;
+	struct file *oldest;
+	struct file *files[BUCKETS];
+};
+
+/* ---- one file, without the lock ---- */
+
+static int status_of_errno(int errnum)
+{
+	switch (errnum) {
+	case EPERM:
+	case EACCES:
+		return PFC_EPERM;
+	case EAGAIN: /* somebody holds a lease on it */
+	case ETIMEDOUT:
+		return PFC_ETIMEDOUT;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+		return PFC_EIO;
+	default:
+		return PFC_ENOENT;
+	}
+}
+
+/* [moved] fd. */
+static int check_file(int fd, uint64_t inode)
+{
+	struct stat stat;
+	int status = fd;
+
+	if (fd < 0) {
+		return status_of_errno(errno);
+	}
+	if (fstat(fd, &stat) < 0) {
+		status = status_of_errno(errno);
+	} else if (!S_ISREG(stat.st_mode)) {
+		status = PFC_EINVAL;
+	} else if (stat.st_ino != inode) {
+		/* The device is not compared: overlay and btrfs tell stat another one than they tell the mapping. */
+		status = PFC_ENOENT;
+	}
+	if (status < 0) {
+		close(fd);
+	}
+	return status;
+}
+
+int opener_find(int root_fd, const char *path, uint64_t inode)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+
+	return check_file((int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how)), inode);
+}
+
+static int find_below_process(int32_t pid, const char *path, uint64_t inode)
+{
+	char root[64];
+	int root_fd;
+	int fd;
+
+	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
+	root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root_fd < 0) {
+		return status_of_errno(errno);
+	}
+	fd = opener_find(root_fd, path, inode);
+	close(root_fd);
+	return fd;
+}
+
+/* The mapping itself leads to the file, also when it has no name any more; takes CAP_CHECKPOINT_RESTORE. */
+static int find_by_mapping(int32_t pid, uint64_t start, uint64_t length, uint64_t inode)
+{
+	char path[96];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", (int)pid, (unsigned long long)start,
+		 (unsigned long long)(start + length));
+	fd = check_file(open(path, O_PATH | O_CLOEXEC), inode);
+	if (fd >= 0) {
+		return fd;
+	}
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	return check_file(open(path, O_PATH | O_CLOEXEC), inode);
+}
+
+static int find_file(const struct file *file, int root_fd)
+{
+	int by_path = PFC_ENOENT;
+	int fd;
+
+	if (file->path[0] == '/' && !str_ends(file->path, " (deleted)")) {
+		by_path = find_below_process(file->pid, file->path, file->inode);
+		if (by_path < 0 && by_path != PFC_EINVAL && root_fd >= 0) {
+			fd = opener_find(root_fd, file->path, file->inode);
+			by_path = fd >= 0 ? fd : by_path;
+		}
+	}
+	if (by_path >= 0 || by_path == PFC_EINVAL) {
+		return by_path;
+	}
+	fd = find_by_mapping(file->pid, file->start, file->length, file->inode);
+	return fd >= 0 ? fd : by_path;
+}
+
+static int reopen(int path_fd)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? status_of_errno(errno) : fd;
+}
+
+static void send_answer(int answer_fd, uint32_t id, int fd)
+{
+	struct wire_answer answer = { .id = id, .status = fd < 0 ? fd : 0 };
+
+	passfd_send(answer_fd, &answer, sizeof(answer), fd);
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
+/* ---- the table, under the lock ---- */
+
+static void unlink_kept(struct opener *opener, struct file *file)
+{
+	*(file->newer != NULL ? &file->newer->older : &opener->newest) = file->older;
+	*(file->older != NULL ? &file->older->newer : &opener->oldest) = file->newer;
+	file->newer = NULL;
+	file->older = NULL;
+}
+
+static void link_newest(struct opener *opener, struct file *file)
+{
+	file->older = opener->newest;
+	*(opener->newest != NULL ? &opener->newest->newer : &opener->oldest) = file;
+	opener->newest = file;
+}
+
+/* Make room for one more descriptor; busy files stay. Returns one to close without the lock, or -1. */
+static int drop_oldest(struct opener *opener)
+{
+	struct file *file = opener->oldest;
+	int fd;
+
+	while (file != NULL && file->busy) {
+		file = file->newer;
+	}
+	if (opener->kept <= opener->kept_max || file == NULL) {
+		return -1;
+	}
+	fd = file->fd;
+	file->fd = -1;
+	unlink_kept(opener, file);
+	opener->kept--;
+	return fd;
+}
+
+static uint32_t hash_map(const struct proc_map *map)
+{
+	uint32_t hash = (uint32_t)(map->inode * 2654435761u) ^ (map->dev_major << 20) ^ map->dev_minor;
+
+	for (const char *at = map->path; *at != '\0'; at++) {
+		hash = (hash ^ (unsigned char)*at) * 16777619u;
+	}
+	return hash;
+}
+
+static struct file *find_entry(struct opener *opener, const struct proc_map *map)
+{
+	uint32_t hash = hash_map(map);
+	struct file *file = opener->files[hash % BUCKETS];
+
+	while (file != NULL && !(file->hash == hash && file->inode == map->inode && file->dev_major == map->dev_major &&
+				 file->dev_minor == map->dev_minor && strcmp(file->path, map->path) == 0)) {
+		file = file->next;
+	}
+	return file;
+}
+
+static struct file *add_entry(struct opener *opener, const struct proc_map *map)
+{
+	size_t bytes = strlen(map->path) + 1;
+	uint32_t hash = hash_map(map);
+	struct file *file;
+
+	if (opener->file_count >= FILES_MAX || bytes > WIRE_TEXT_BYTES) {
+		return NULL;
+	}
+	file = calloc(1, sizeof(*file) + bytes);
+	if (file == NULL) {
+		return NULL;
+	}
+	file->hash = hash;
+	file->inode = map->inode;
+	file->dev_major = map->dev_major;
+	file->dev_minor = map->dev_minor;
+	file->fd = -1;
+	memcpy(file->path, map->path, bytes);
+	file->next = opener->files[hash % BUCKETS];
+	opener->files[hash % BUCKETS] = file;
+	opener->file_count++;
+	return file;
+}
+
+/* ---- workers ---- */
+
+static uint64_t now_ns(void)
+{
+	return procfs_now_ns();
+}
+
+static void wait_ns(struct opener *opener, pthread_cond_t *cond, uint64_t until_ns)
+{
+	struct timespec until = {
+		.tv_sec = (time_t)(until_ns / 1000000000u),
+		.tv_nsec = (long)(until_ns % 1000000000u),
+	};
+
+	pthread_cond_timedwait(cond, &opener->lock, &until);
+}
+
+/* Wait until no other worker is at the file; false when that takes too long: it hangs. */
+static bool take_file(struct opener *opener, struct file *file)
+{
+	uint64_t until_ns = now_ns() + STUCK_NS;
+
+	while (file->busy && now_ns() < until_ns) {
+		wait_ns(opener, &opener->changed, until_ns);
+	}
+	if (file->busy) {
+		return false;
+	}
+	file->busy = true;
+	return true;
+}
+
+/* Called with the lock; lets go of it while it touches the file system. */
+static void do_job(struct opener *opener, const struct job *job)
+{
+	struct file *file = job->file;
+	int dropped = -1;
+	int root_fd = opener->root_fd;
+	int status = PFC_ETIMEDOUT;
+	int found;
+
+	if (job->answer_fd >= 0 && now_ns() > job->until_ns) {
+		send_answer(job->answer_fd, job->id, PFC_ETIMEDOUT);
+		return;
+	}
+	if (!take_file(opener, file)) {
+		if (job->answer_fd >= 0) {
+			send_answer(job->answer_fd, job->id, PFC_ETIMEDOUT);
+		}
+		return;
+	}
+	if (file->fd < 0) {
+		pthread_mutex_unlock(&opener->lock);
+		found = find_file(file, root_fd);
+		pthread_mutex_lock(&opener->lock);
+		file->status = found < 0 ? found : 0;
+		file->fd = found < 0 ? -1 : found;
+		if (found >= 0) {
+			link_newest(opener, file);
+			opener->kept++;
+			dropped = drop_oldest(opener);
+		}
+	} else {
+		unlink_kept(opener, file);
+		link_newest(opener, file);
+	}
+	pthread_mutex_unlock(&opener->lock);
+	if (dropped >= 0) {
+		close(dropped);
+	}
+	if (job->answer_fd >= 0) {
+		status = file->fd >= 0 ? reopen(file->fd) : file->status;
+		send_answer(job->answer_fd, job->id, status);
+	}
+	pthread_mutex_lock(&opener->lock);
+	file->busy = false;
+	pthread_cond_broadcast(&opener->changed);
+}
+
+static void free_job(struct job *job)
+{
+	if (job->answer_fd >= 0) {
+		close(job->answer_fd);
+	}
+	free(job);
+}
+
+/* The last one out frees; called with the lock. */
+static void leave(struct opener *opener)
+{
+	bool last = --opener->refs == 0;
+
+	pthread_cond_broadcast(&opener->changed);
+	pthread_mutex_unlock(&opener->lock);
+	if (!last) {
+		return;
+	}
+	for (struct job *job = opener->jobs, *next; job != NULL; job = next) {
+		next = job->next;
+		free_job(job);
+	}
+	for (uint32_t i = 0; i < BUCKETS; i++) {
+		for (struct file *file = opener->files[i], *next; file != NULL; file = next) {
+			next = file->next;
+			if (file->fd >= 0) {
+				close(file->fd);
+			}
+			free(file);
+		}
+	}
+	if (opener->root_fd >= 0) {
+		close(opener->root_fd);
+	}
+	pthread_cond_destroy(&opener->work);
+	pthread_cond_destroy(&opener->changed);
+	pthread_mutex_destroy(&opener->lock);
+	free(opener);
+}
+
+static void *worker_main(void *arg)
+{
+	struct opener *opener = arg;
+
+	pthread_mutex_lock(&opener->lock);
+	while (!opener->stopping) {
+		struct job *job = opener->jobs;
+
+		if (job == NULL) {
+			opener->idle++;
+			pthread_cond_wait(&opener->work, &opener->lock);
+			opener->idle--;
+			continue;
+		}
+		opener->jobs = job->next;
+		if (opener->jobs == NULL) {
+			opener->jobs_end = &opener->jobs;
+		}
+		opener->job_count--;
+		opener->busy_since_ns = now_ns();
+		do_job(opener, job);
+		free_job(job);
+	}
+	opener->workers--;
+	leave(opener);
+	return NULL;
+}
+
+static void start_worker(struct opener *opener)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	if (pthread_attr_init(&attr) != 0) {
+		return;
+	}
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, WORKER_STACK);
+	if (pthread_create(&thread, &attr, worker_main, opener) == 0) {
+		opener->workers++;
+		opener->refs++;
+	}
+	pthread_attr_destroy(&attr);
+}
+
+/* With the lock. [moved] answer_fd. */
+static bool push(struct opener *opener, struct file *file, int answer_fd, uint32_t id)
+{
+	struct job *job = opener->job_count < JOBS_MAX && !opener->stopping ? calloc(1, sizeof(*job)) : NULL;
+
+	if (job == NULL) {
+		return false;
+	}
+	job->file = file;
+	job->answer_fd = answer_fd;
+	job->id = id;
+	job->until_ns = now_ns() + WIRE_ANSWER_MS * 1000000ull;
+	*opener->jobs_end = job;
+	opener->jobs_end = &job->next;
+	opener->job_count++;
+	if (opener->idle > 0) {
+		pthread_cond_signal(&opener->work);
+	} else if (opener->workers == 0 ||
+		   (opener->workers < WORKERS_MAX && now_ns() > opener->busy_since_ns + STUCK_NS)) {
+		start_worker(opener);
+	}
+	return true;
+}
+
+/* ---- interface ---- */
+
+static uint32_t descriptors_to_keep(void)
+{
+	struct rlimit limit;
+	rlim_t quarter;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		return 64;
+	}
+	quarter = limit.rlim_cur / 4;
+	return quarter < KEPT_MAX ? (uint32_t)quarter : KEPT_MAX;
+}
+
+int opener_create(int32_t root_pid, struct opener **ret, struct pfc_error *err)
+{
+	struct opener *opener = calloc(1, sizeof(*opener));
+	pthread_condattr_t attr;
+	char root[64];
+
+	if (opener == NULL) {
+		return error_nomem(err);
+	}
+	pthread_mutex_init(&opener->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&opener->work, &attr);
+	pthread_cond_init(&opener->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	opener->refs = 1;
+	opener->jobs_end = &opener->jobs;
+	opener->kept_max = descriptors_to_keep();
+	snprintf(root, sizeof(root), "/proc/%d/root", (int)root_pid);
+	opener->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	*ret = opener;
+	return PFC_OK;
+}
+
+void opener_see(struct opener *opener, int32_t pid, const struct proc_map *map)
+{
+	struct file *file;
+
+	if (map->inode == 0) {
+		return;
+	}
+	pthread_mutex_lock(&opener->lock);
+	file = find_entry(opener, map);
+	if (file == NULL) {
+		file = add_entry(opener, map);
+	}
+	if (file != NULL && !file->busy) {
+		bool is_new = file->pid == 0;
+
+		file->pid = pid;
+		file->start = map->start;
+		file->length = map->length;
+		/* Where it could not be found for one process, another may show it. */
+		if (is_new || (file->fd < 0 && file->status < 0)) {
+			file->status = 0;
+			push(opener, file, -1, 0);
+		}
+	}
+	pthread_mutex_unlock(&opener->lock);
+}
+
+void opener_request(struct opener *opener, int answer_fd, uint32_t id, const struct proc_map *map)
+{
+	struct file *file;
+	int status = PFC_ENOENT;
+
+	pthread_mutex_lock(&opener->lock);
+	file = find_entry(opener, map);
+	if (file != NULL) {
+		status = push(opener, file, answer_fd, id) ? PFC_OK : PFC_ETIMEDOUT;
+	}
+	pthread_mutex_unlock(&opener->lock);
+	if (status < 0) {
+		send_answer(answer_fd, id, status);
+		close(answer_fd);
+	}
+}
+
+void opener_destroy(struct opener *opener)
+{
+	uint64_t until_ns = now_ns() + LEAVE_WAIT_NS;
+
+	if (opener == NULL) {
+		return;
+	}
+	pthread_mutex_lock(&opener->lock);
+	opener->stopping = true;
+	pthread_cond_broadcast(&opener->work);
+	while (opener->workers > 0 && now_ns() < until_ns) {
+		wait_ns(opener, &opener->changed, until_ns);
+	}
+	leave(opener);
+}
