@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "cmd/cmd.h"
 #include "run/run.h"
 
@@ -56,6 +57,7 @@ static int load(const struct plan_args *args, const struct plan_mode *mode, stru
 		rc = config_load(args->config, args->sets.items, args->sets.count, &planned->diags, &planned->config, err);
 	}
 	if (rc == 0) {
+		config_check(planned->config, &planned->diags);
 		rc = registry_open(&planned->registry, err);
 	}
 	if (rc == 0) {
@@ -83,6 +85,26 @@ int planned_open(const struct plan_args *args, struct config *config, const stru
 	return 0;
 }
 
+/* --in-process names a stage of the plan, or nothing. */
+static int check_in_process(const struct plan *plan, const char *name)
+{
+	const char *names[64];
+	const char *nearest;
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->stage_count; i++) {
+		if (name == NULL || strcmp(plan->stages[i]->name, name) == 0) {
+			return 0;
+		}
+		if (count < sizeof(names) / sizeof(names[0])) {
+			names[count++] = plan->stages[i]->name;
+		}
+	}
+	nearest = str_nearest(name, names, count);
+	return command_misused("run", "--in-process %s: there is no such stage%s%s", name,
+			       nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "");
+}
+
 int planned_run(const struct planned *planned, const struct plan_args *args, const char *replay_of)
 {
 	struct run_settings settings = {
@@ -93,8 +115,11 @@ int planned_run(const struct planned *planned, const struct plan_args *args, con
 		.replay_of = replay_of,
 	};
 	struct pfc_error err;
-	int code;
+	int code = check_in_process(planned->plan, args->in_process);
 
+	if (code != 0) {
+		return code;
+	}
 	if (run_execute(planned->plan, &settings, &code, &err) < 0) {
 		log_failure(&err);
 		return EXIT_CODE_FAILED;

@@ -345,7 +345,7 @@ static void hint_folders(const struct registry *registry, struct pfc_error *err)
 		str_format(&folders, "%s%s", i > 0 ? ", " : "", registry->folders[i]);
 	}
 	if (folders.bytes > 0) {
-		error_hint(err, "profcore plugin list (searched: %s), or a path with a slash",
+		error_hint(err, "see profcore plugin list (searched: %s), or give a path with a slash",
 			   str_text(&folders));
 	} else {
 		error_hint(err, "set PROFCORE_PLUGIN_PATH: no folder of plugins was found");
