@@ -13,19 +13,21 @@
 #define FILE_BYTES_MAX (128ULL << 20)
 
 /* The whole file, terminated; the caller frees it. */
-static int read_all(int fd, char **ret_text, uint64_t *ret_bytes)
+static int read_all(const char *path, char **ret_text, uint64_t *ret_bytes)
 {
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	uint64_t room = 1 << 20;
 	uint64_t bytes = 0;
-	char *text = malloc(room);
+	char *text = fd >= 0 ? malloc(room) : NULL;
 
 	while (text != NULL) {
-		ssize_t got = pread(fd, text + bytes, room - bytes - 1, (off_t)bytes);
+		ssize_t got = read(fd, text + bytes, room - bytes - 1);
 
 		if (got < 0 && errno == EINTR) {
 			continue;
 		}
 		if (got <= 0) {
+			close(fd);
 			text[bytes] = '\0';
 			*ret_text = text;
 			*ret_bytes = bytes;
@@ -37,13 +39,18 @@ static int read_all(int fd, char **ret_text, uint64_t *ret_bytes)
 
 			if (larger == NULL) {
 				free(text);
+				close(fd);
 				return PFC_ENOMEM;
 			}
 			text = larger;
 			room *= 2;
 		}
 	}
-	return PFC_ENOMEM;
+	if (fd >= 0) {
+		close(fd);
+		return PFC_ENOMEM;
+	}
+	return PFC_ENOENT;
 }
 
 static int compare_modules(const void *a, const void *b)
@@ -61,8 +68,7 @@ static void load_modules(struct kernel *kernel)
 	uint64_t bytes;
 	char *save = NULL;
 
-	kernel->is_loaded = true;
-	if (kernel->modules_fd < 0 || read_all(kernel->modules_fd, &text, &bytes) != 0) {
+	if (read_all("/proc/modules", &text, &bytes) != 0) {
 		return;
 	}
 	for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
@@ -107,36 +113,12 @@ static struct kernel_module *find_module(const struct kernel *kernel, uint64_t a
 	return NULL;
 }
 
-void kernel_open(struct kernel *kernel)
-{
-	memset(kernel, 0, sizeof(*kernel));
-	kernel->kallsyms_fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
-	kernel->modules_fd = open("/proc/modules", O_RDONLY | O_CLOEXEC);
-}
-
-void kernel_close(struct kernel *kernel)
-{
-	if (kernel->kallsyms_fd >= 0) {
-		close(kernel->kallsyms_fd);
-	}
-	if (kernel->modules_fd >= 0) {
-		close(kernel->modules_fd);
-	}
-	free(kernel->modules);
-	memset(kernel, 0, sizeof(*kernel));
-	kernel->kallsyms_fd = -1;
-	kernel->modules_fd = -1;
-}
-
 int kernel_locate(struct kernel *kernel, struct intern *intern, uint64_t address, uint32_t *ret)
 {
 	struct kernel_module *module;
 	uint32_t *row = &kernel->row;
 	int status = 0;
 
-	if (!kernel->is_loaded) {
-		load_modules(kernel);
-	}
 	module = find_module(kernel, address);
 	if (module != NULL) {
 		row = &module->row;
@@ -175,17 +157,38 @@ static bool take_line(char *text, char *line, struct symbol *ret)
 	return true;
 }
 
-int kernel_symbols(const struct kernel *kernel, struct symbols *ret)
+/* Keep the names of code only, one after the other: a fifth of the file. */
+static void pack_names(struct symbols *symbols)
+{
+	char *names = malloc(symbols->name_bytes + 1);
+	uint64_t bytes = 0;
+
+	if (names == NULL) {
+		return;
+	}
+	for (uint32_t i = 0; i < symbols->count; i++) {
+		const char *name = symbols->names + symbols->rows[i].name;
+		size_t length = strlen(name) + 1;
+
+		memcpy(names + bytes, name, length);
+		symbols->rows[i].name = (uint32_t)bytes;
+		bytes += length;
+	}
+	free(symbols->names);
+	symbols->name_bytes = bytes;
+	symbols->names = realloc(names, bytes > 0 ? bytes : 1);
+	if (symbols->names == NULL) {
+		symbols->names = names;
+	}
+}
+
+static int load_symbols(struct symbols *ret)
 {
 	struct symbols symbols = { 0 };
 	uint32_t room = 0;
 	bool hidden = true;
-	int status;
+	int status = read_all("/proc/kallsyms", &symbols.names, &symbols.name_bytes);
 
-	if (kernel->kallsyms_fd < 0) {
-		return PFC_ENOENT;
-	}
-	status = read_all(kernel->kallsyms_fd, &symbols.names, &symbols.name_bytes);
 	for (char *line = symbols.names; status == 0 && line < symbols.names + symbols.name_bytes;) {
 		char *end = memchr(line, '\n', (size_t)(symbols.names + symbols.name_bytes - line));
 		struct symbol symbol;
@@ -208,6 +211,21 @@ int kernel_symbols(const struct kernel *kernel, struct symbols *ret)
 		return status != 0 ? status : PFC_EPERM;
 	}
 	symbols_sort(&symbols);
+	pack_names(&symbols);
 	*ret = symbols;
 	return 0;
+}
+
+void kernel_open(struct kernel *kernel)
+{
+	memset(kernel, 0, sizeof(*kernel));
+	load_modules(kernel);
+	kernel->symbols_status = load_symbols(&kernel->symbols);
+}
+
+void kernel_close(struct kernel *kernel)
+{
+	symbols_finish(&kernel->symbols);
+	free(kernel->modules);
+	memset(kernel, 0, sizeof(*kernel));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The kernel's own code: which module an address is in (/proc/modules) and which function (/proc/kallsyms). Both files are
- * opened early: what they show is decided by the privileges at that moment.
+ * read early, while the privileges are there that show addresses.
  */
 #ifndef CORE_STACKS_KERNEL_H
 #define CORE_STACKS_KERNEL_H
@@ -16,22 +16,20 @@ struct kernel_module {
 };
 
 struct kernel {
-	int kallsyms_fd;
-	int modules_fd;
-	bool is_loaded;
+	struct symbols symbols; /* sorted; empty when symbols_status says why */
+	int symbols_status;     /* 0; PFC_EPERM: the addresses are hidden; PFC_ENOENT, PFC_EIO, PFC_ENOMEM */
 	uint32_t row; /* of "[kernel]" */
 	struct kernel_module *modules; /* ascending */
 	uint32_t module_count, module_room;
 };
 
-/** Never fails: what cannot be opened is not shown. */
+/**
+ * Read both files: some 100 ms, which is why it is not left for the end. Never fails: what cannot be read is not shown.
+ */
 void kernel_open(struct kernel *kernel);
 void kernel_close(struct kernel *kernel);
 
 /** The row in the table modules of a kernel address; 0 or PFC_ENOMEM. */
 int kernel_locate(struct kernel *kernel, struct intern *intern, uint64_t address, uint32_t *ret);
-
-/** Read the function symbols. 0; PFC_EPERM: the addresses are hidden; PFC_ENOENT, PFC_EIO, PFC_ENOMEM. */
-int kernel_symbols(const struct kernel *kernel, struct symbols *ret);
 
 #endif

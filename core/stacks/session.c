@@ -520,8 +520,6 @@ int session_open(const struct pfc_host *host, const struct pfc_target_service *t
 	}
 	session->host = host;
 	session->target = target;
-	session->kernel.kallsyms_fd = -1;
-	session->kernel.modules_fd = -1;
 	session->commit_ns = now_ns();
 	status = prepare(session, config);
 	if (status != 0) {

@@ -235,7 +235,7 @@ static bool is_kernel(const struct work *work, uint32_t module_row)
 	return kind == MODULE_KERNEL || kind == MODULE_KERNEL_MODULE;
 }
 
-static int symbolize_modules(struct work *work, const struct symbols *kernel_symbols)
+static int symbolize_modules(struct work *work)
 {
 	const struct intern *intern = work->request->intern;
 	uint32_t end;
@@ -252,7 +252,7 @@ static int symbolize_modules(struct work *work, const struct symbols *kernel_sym
 			}
 		}
 		work->locations = &work->order[start];
-		work->symbols = is_kernel(work, row) ? kernel_symbols : NULL;
+		work->symbols = is_kernel(work, row) ? &work->request->kernel->symbols : NULL;
 		status = module != NULL ? symbolize_file(work, module, end - start)
 					: take_symbols(work, end - start, &any);
 		work->symbols = NULL;
@@ -340,15 +340,14 @@ static bool has_kernel(const struct work *work)
 int symbolize(const struct symbolize_request *request, struct frames *ret_frames, struct symbolize_notes *ret_notes)
 {
 	struct work work = { .request = request, .names.intern = request->intern };
-	struct symbols kernel_symbols_table = { 0 };
 	int status = sort_locations(&work);
 
 	memset(ret_frames, 0, sizeof(*ret_frames));
 	if (status == 0 && has_kernel(&work)) {
-		work.notes.kernel_status = kernel_symbols(request->kernel, &kernel_symbols_table);
+		work.notes.kernel_status = request->kernel->symbols_status;
 	}
 	if (status == 0) {
-		status = symbolize_modules(&work, &kernel_symbols_table);
+		status = symbolize_modules(&work);
 	}
 	if (status == 0) {
 		status = collect_frames(&work, ret_frames);
@@ -358,7 +357,6 @@ int symbolize(const struct symbolize_request *request, struct frames *ret_frames
 	} else {
 		frames_finish(ret_frames);
 	}
-	symbols_finish(&kernel_symbols_table);
 	names_finish(&work.names);
 	free(work.order);
 	free(work.first);
