@@ -6,11 +6,13 @@ import collections
 import csv
 import io
 import math
+import pathlib
 import socket
+import sys
 import time
 
 import harness
-from harness import check_in, check_near, profcore
+from harness import check_in, check_near, profcore, run
 from load_servers import Server
 
 CONFIG = """[run]
@@ -26,8 +28,10 @@ Loaded = collections.namedtuple("Loaded", "code err load rows seconds stages")
 ERRORS = {0: "none", 1: "connect", 2: "timeout", 3: "closed", 4: "protocol", 5: "other"}
 
 
-def read_rows(run):
-    shown = profcore("artifact", "show", run, "load-test.requests", "--csv")
+def read_rows(folder):
+    """All rows, by the reader that knows the layout from its description alone."""
+    reader = harness.source_dir() / "docs" / "read_artifact.py"
+    shown = run([sys.executable, reader, "--csv", pathlib.Path(folder) / "artifacts" / "load-test.requests.pcol"]).ok()
     return [{key: int(value) for key, value in row.items()} for row in csv.DictReader(io.StringIO(shown.out))]
 
 
@@ -204,7 +208,7 @@ def test_nobody_listens(tmp):
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]
     loaded = load(tmp, f"http://127.0.0.1:{port}/", seconds=1, connections=3)
-    assert loaded.code == 5, loaded.code
+    assert loaded.code in (1, 5), loaded.code  # a failed stage that kept rows, or no data
     for part in ("no answer from http://127.0.0.1", "connect (Connection refused)", "is the service listening there?"):
         check_in(part, loaded.err)
     assert {ERRORS[row["error"]] for row in loaded.rows} == {"connect"}
