@@ -92,10 +92,10 @@ static void take_message(struct stage *stage, json_t *message)
 		json_decref(message);
 		return;
 	}
-	if (str_equal(op, "start")) {
+	if (str_equal(op, "start") || str_equal(op, "process")) {
 		stage_host_set_t0(stage->host, (uint64_t)protocol_int(message, "t0"));
 	}
-	if (str_equal(op, "stop")) {
+	if (str_equal(op, "stop") || str_equal(op, "process")) {
 		stage_host_set_t1(stage->host, (uint64_t)protocol_int(message, "t1"));
 	}
 	queue_push(&stage->commands, message);
@@ -201,7 +201,7 @@ static void serve(struct stage *stage, const json_t *command)
 		report(stage, op, call(stage, op, stage->plugin.probe, &err), &err);
 	} else if (str_equal(op, "prepare")) {
 		report(stage, op, call(stage, op, stage->plugin.prepare, &err), &err);
-	} else if (str_equal(op, "start")) {
+	} else if (str_equal(op, "start") || str_equal(op, "process")) {
 		uint64_t t0 = (uint64_t)protocol_int(command, "t0");
 		int status = stage->plugin.start != NULL ? stage->plugin.start(stage->self, t0) : 0;
 
