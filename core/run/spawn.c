@@ -211,6 +211,12 @@ static json_t *metric_names(const struct manifest *manifest)
 	return names;
 }
 
+/* The window that transforms look back on: this run's, or in a replay that of the stored one. */
+static json_int_t window_time(const struct run *run, const char *key, uint64_t own)
+{
+	return run->stored != NULL ? protocol_int(json_object_get(run->stored, "window"), key) : (json_int_t)own;
+}
+
 static int build_spec(struct run *run, struct run_stage *stage, struct handover *fds, json_t **ret,
 		      struct pfc_error *err)
 {
@@ -225,10 +231,11 @@ static int build_spec(struct run *run, struct run_stage *stage, struct handover 
 		rc = error_errno(err, errno, "duplicate a descriptor");
 		goto out;
 	}
-	spec = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:i, s:o, s:o}", "stage", plan->name, "plugin_path",
+	spec = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:i, s:o, s:o}", "stage", plan->name, "plugin_path",
 			 plan->manifest->path, "plugin_dir", dir, "run_id", run->dir->id, "run_name",
 			 options_text(&run->plan->run, "name"), "kind", (int)plan->manifest->kind, "privileges",
-			 (json_int_t)plan->manifest->privileges, "duration_ns", (json_int_t)run->duration_ns, "stop_fd",
+			 (json_int_t)plan->manifest->privileges, "duration_ns", (json_int_t)run->duration_ns, "t0_ns",
+			 window_time(run, "t0_ns", run->t0_ns), "t1_ns", window_time(run, "t1_ns", run->t1_ns), "stop_fd",
 			 hand_over(fds, stop), "options", options_to_json(&plan->options), "metrics",
 			 metric_names(plan->manifest));
 	if (spec == NULL) {

@@ -533,6 +533,8 @@ int stage_host_create(const struct spec *spec, int control, struct stage_host **
 	}
 	host->spec = spec;
 	host->control = control;
+	atomic_store(&host->t0_ns, spec->t0_ns);
+	atomic_store(&host->t1_ns, spec->t1_ns);
 	pthread_mutex_init(&host->lock, NULL);
 	pthread_mutex_init(&host->send_lock, NULL);
 	pthread_cond_init(&host->answered, NULL);

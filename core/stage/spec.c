@@ -155,6 +155,8 @@ int spec_read(int fd, struct spec *ret, struct pfc_error *err)
 	spec.kind = (uint32_t)protocol_int(spec.json, "kind");
 	spec.privileges = (uint32_t)protocol_int(spec.json, "privileges");
 	spec.duration_ns = (uint64_t)protocol_int(spec.json, "duration_ns");
+	spec.t0_ns = (uint64_t)protocol_int(spec.json, "t0_ns");
+	spec.t1_ns = (uint64_t)protocol_int(spec.json, "t1_ns");
 	spec.stop_fd = fd_of(spec.json, "stop_fd");
 	read_target(&spec);
 	if (read_options(&spec) < 0 || read_ports(&spec) < 0) {

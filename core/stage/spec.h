@@ -53,6 +53,8 @@ struct spec {
 	uint32_t kind;       /* enum plugin_kind */
 	uint32_t privileges; /* enum plugin_privilege */
 	uint64_t duration_ns;
+	uint64_t t0_ns; /* transforms and reporters: the window that was; 0 for stages that come before it */
+	uint64_t t1_ns;
 	int stop_fd;
 	int target_fd;        /* target stream for the plugin, -1 without target */
 	int target_stacks_fd; /* target stream for the stack service, -1 */

@@ -152,7 +152,12 @@ static int judge(struct stage *stage, const char *phase, int status, struct pfc_
 		return status < 0 ? err->status : 0;
 	}
 	if (status < 0) {
-		return error_set(err, status, error_status_name(status), "%s", phase);
+		bool is_known = status >= PFC_ELOST;
+		char why[96];
+
+		snprintf(why, sizeof(why), is_known ? "the plugin gave no reason (%d, %s)" : "the plugin returned %d (%s)", status,
+			 is_known ? error_status_name(status) : "no known status");
+		return error_set(err, is_known ? status : PFC_EPROTO, why, "%s", phase);
 	}
 	return 0;
 }
@@ -201,7 +206,7 @@ static void serve(struct stage *stage, const json_t *command)
 		report(stage, op, call(stage, op, stage->plugin.probe, &err), &err);
 	} else if (str_equal(op, "prepare")) {
 		report(stage, op, call(stage, op, stage->plugin.prepare, &err), &err);
-	} else if (str_equal(op, "start") || str_equal(op, "process")) {
+	} else if (str_equal(op, "start")) {
 		uint64_t t0 = (uint64_t)protocol_int(command, "t0");
 		int status = stage->plugin.start != NULL ? stage->plugin.start(stage->self, t0) : 0;
 
