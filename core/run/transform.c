@@ -13,7 +13,6 @@
 #include "run/loop.h"
 #include "run/settle.h"
 #include "run/spawn.h"
-#include "stage/protocol.h"
 
 static bool is_settled(const struct run_stage *stage)
 {
@@ -106,16 +105,6 @@ void transform_quit_finished(struct run *run)
 	}
 }
 
-/* The window, of the stored run in a replay: what transforms trim their inputs to. */
-static json_t *window_of(const struct run *run)
-{
-	const json_t *stored = json_object_get(run->stored, "window");
-	json_int_t t0 = run->stored != NULL ? protocol_int(stored, "t0_ns") : (json_int_t)run->t0_ns;
-	json_int_t t1 = run->stored != NULL ? protocol_int(stored, "t1_ns") : (json_int_t)run->t1_ns;
-
-	return json_pack("{s:I, s:I}", "t0", t0, "t1", t1);
-}
-
 /* A transform that was created is asked to process; one that has answered, or failed, to quit. */
 static void move_on(struct run *run, struct run_stage *stage)
 {
@@ -128,7 +117,7 @@ static void move_on(struct run *run, struct run_stage *stage)
 	}
 	if (!stage->has_run && stage->failure.status == 0) {
 		stage->has_run = true;
-		run_stage_ask(stage, "process", run->deadline_ns, window_of(run));
+		run_stage_ask(stage, "process", run->deadline_ns, NULL);
 	} else {
 		run_stage_quit(stage);
 	}

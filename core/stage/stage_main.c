@@ -92,10 +92,10 @@ static void take_message(struct stage *stage, json_t *message)
 		json_decref(message);
 		return;
 	}
-	if (str_equal(op, "start") || str_equal(op, "process")) {
+	if (str_equal(op, "start")) {
 		stage_host_set_t0(stage->host, (uint64_t)protocol_int(message, "t0"));
 	}
-	if (str_equal(op, "stop") || str_equal(op, "process")) {
+	if (str_equal(op, "stop")) {
 		stage_host_set_t1(stage->host, (uint64_t)protocol_int(message, "t1"));
 	}
 	queue_push(&stage->commands, message);
