@@ -50,7 +50,7 @@ struct culprit {
 	uint64_t led, self, total;
 	uint32_t callee;    /* the heaviest function that it leads but is not, where that is more than its own */
 	uint64_t callee_weight;
-	uint32_t under;     /* the deepest app function above it that most of the weight is under */
+	uint32_t under;     /* the deepest app function above it with nearly all weight below it, else most of it */
 	uint64_t under_total;
 };
 

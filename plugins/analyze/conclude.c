@@ -156,7 +156,8 @@ static void add_hot_path(struct analysis *analysis)
 			    view_subject(view));
 		text_add(&finding->evidence, "It is the innermost function of the app above ");
 		add_name(&finding->evidence, view, culprit->function);
-		text_add(&finding->evidence, " that has more than half of all below it");
+		text_format(&finding->evidence, " that has %s of it below it",
+			    share_of(view, culprit->under_total) >= 90 ? "nearly all" : "most");
 	}
 }
 
@@ -234,8 +235,11 @@ static void judge_cost(struct analysis *analysis, const struct load *load)
 	finding = finding_add(analysis, "cpu_cost", "info", NAN);
 	if (finding) {
 		text_format(&finding->title, "A request costs %s ms of CPU", cpu);
-		text_format(&finding->evidence, "median latency %s ms, %.2f CPUs busy, %.1f answers a second", median,
-			    analysis->cpus_busy, load->latency.rps);
+		text_format(&finding->evidence, "median latency %s ms, %.1f answers a second", median,
+			    load->latency.rps);
+		if (isfinite(analysis->cpus_busy)) {
+			text_format(&finding->evidence, ", %.2f CPUs busy", analysis->cpus_busy);
+		}
 	}
 }
 

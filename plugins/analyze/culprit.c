@@ -11,7 +11,9 @@
 
 #include <profcore/status.h>
 
-#define MOST_PCT 50.0 /* of the weight under a function: it explains the profile */
+/* Of all weight under a function: it explains the profile, or at least most of it. */
+#define NEARLY_ALL_PCT 90.0
+#define MOST_PCT 50.0
 
 const char *view_subject(const struct view *view)
 {
@@ -104,11 +106,11 @@ static int find_callee(const struct profile *profile, struct culprit *culprit)
 	return PFC_OK;
 }
 
-/* Down the heaviest path: the last app function that still has most of the weight below it and is not the culprit. */
-static uint32_t deepest(const struct view *view, const struct culprit *culprit, uint64_t *ret_total)
+/* Down the heaviest path: the last app function that still has `pct` of all weight below it, above the culprit. */
+static uint32_t deepest(const struct view *view, const struct culprit *culprit, double pct, uint64_t *ret_total)
 {
 	const struct calltree_node *nodes = view->tree.nodes;
-	double least = (double)view->profile->weight * MOST_PCT / 100;
+	double least = (double)view->profile->weight * pct / 100;
 	uint32_t at = nodes[0].child, found = 0;
 
 	for (; at && (double)nodes[at].total >= least; at = nodes[at].child) {
@@ -131,7 +133,10 @@ int culprit_find(const struct view *view, struct culprit *ret)
 	choose(view, &culprit);
 	if (culprit.function) {
 		status = find_callee(view->profile, &culprit);
-		culprit.under = deepest(view, &culprit, &culprit.under_total);
+		culprit.under = deepest(view, &culprit, NEARLY_ALL_PCT, &culprit.under_total);
+	}
+	if (culprit.function && !culprit.under) {
+		culprit.under = deepest(view, &culprit, MOST_PCT, &culprit.under_total);
 	}
 	if (status == PFC_OK) {
 		*ret = culprit;

@@ -4,12 +4,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <profcore/status.h>
 
 #include "lib/grid.h"
 #include "lib/units.h"
 
+#define PLACE_COLUMNS 30 /* of a file name, before its line number */
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static void add_left_out(struct text *to, uint32_t count, uint32_t shown)
@@ -133,6 +135,17 @@ static int add_modules(const struct report *report, struct text *to)
 	return PFC_OK;
 }
 
+/* "work/sort.c:29": the end of a path tells more than its beginning, so whole folders go until it fits. */
+static void add_place(struct text *to, const char *file, uint32_t line)
+{
+	const char *slash;
+
+	while (text_columns(file) > PLACE_COLUMNS && (slash = strchr(file + 1, '/')) != NULL) {
+		file = slash + 1;
+	}
+	text_format(to, "%s:%u", file, line);
+}
+
 static int add_lines(const struct report *report, struct text *to)
 {
 	static const struct grid_column columns[] = { { "self %", 6, true },
@@ -157,14 +170,7 @@ static int add_lines(const struct report *report, struct text *to)
 		grid_head(to, columns, COUNT_OF(columns));
 	}
 	for (i = 0; i < shown; i++) {
-		const char *file = names_text(&profile->names, lines[i].file);
-		size_t columns_of = text_columns(file);
-
-		/* The end of a path tells more than its beginning. */
-		for (; columns_of > 30 && *file; file++) {
-			columns_of -= ((unsigned char)file[1] & 0xc0) != 0x80;
-		}
-		text_format(&place, "%s:%u", file, lines[i].line);
+		add_place(&place, names_text(&profile->names, lines[i].file), lines[i].line);
 		const char *cells[] = { pct_of(report, self, lines[i].self), units_count(samples, lines[i].self_samples),
 					profile_function_name(profile, lines[i].function), text_str(&place) };
 
