@@ -115,7 +115,7 @@ struct load_recorder {
 	uint64_t by_status[600];
 	uint64_t bytes;
 	uint64_t unfinished; /* sent, and cut off at the end */
-	uint64_t unsent;     /* due in the window, never sent */
+	uint64_t never_sent; /* due, and no connection took it within its timeout, or before the end */
 	uint64_t skipped;    /* of those, without a row, and not yet told as loss */
 	uint64_t last_end_ns;
 	int connect_errno;        /* of the last connection that failed */

@@ -15,6 +15,9 @@ PFC_MANIFEST("manifest.ini");
 #define OTHER_DESCRIPTORS 64
 /* From here on the client, not the server, may be what limits the rate. */
 #define BUSY_CPU_PCT 90
+/* Open loop: our own lateness, as a share of the median, and requests not sent, from which on they are worth a line. */
+#define LATE_PCT   10
+#define MISSED_PCT 1
 
 struct load_test {
 	const struct pfc_host *host;
@@ -125,6 +128,32 @@ static int32_t run(void *pointer)
 	return PFC_OK;
 }
 
+/* Open loop: was the rate kept, and is the median the server's or our own? */
+static void warn_open_loop(const struct load_test *self)
+{
+	const struct pfc_host *host = self->host;
+	const struct load_recorder *recorder = self->recorder;
+	uint64_t late_ns = histogram_quantile(&recorder->late, 0.5);
+	uint64_t median_ns = histogram_quantile(&recorder->response, 0.5);
+	char text[256];
+
+	if (recorder->never_sent * 100 > recorder->requests * MISSED_PCT) {
+		snprintf(text, sizeof(text),
+			 "%llu of %llu requests that were due were never sent: no connection was free (more "
+			 "connections?), continuing",
+			 (unsigned long long)recorder->never_sent, (unsigned long long)recorder->requests);
+		host->log(host->ctx, PFC_LOG_WARNING, text);
+	}
+	if (late_ns * 100 > median_ns * LATE_PCT) {
+		snprintf(text, sizeof(text),
+			 "requests left %.0f us late at the median, of %.0f us in all: this machine is slow "
+			 "to wake "
+			 "the load client, see service_p50_ms, continuing",
+			 (double)late_ns / 1e3, (double)median_ns / 1e3);
+		host->log(host->ctx, PFC_LOG_WARNING, text);
+	}
+}
+
 /* What makes the figures mean less than they seem to. */
 static void warn(const struct load_test *self)
 {
@@ -150,6 +179,9 @@ static void warn(const struct load_test *self)
 			 (unsigned long long)load_recorder_errors(recorder),
 			 (unsigned long long)recorder->requests, errors);
 		host->log(host->ctx, PFC_LOG_WARNING, text);
+	}
+	if (self->settings.rate > 0) {
+		warn_open_loop(self);
 	}
 	if (self->span.t1_ns > self->span.t0_ns &&
 	    (double)self->span.cpu_ns * 100 > window_ns * BUSY_CPU_PCT) {
@@ -181,14 +213,35 @@ static int32_t write_summary(struct load_test *self)
 			   : host->fail(host->ctx, status, "output summary", "it cannot be written", NULL);
 }
 
+/* How complete `requests` is, for those who read the artifact alone. */
+static int state_facts(const struct load_test *self)
+{
+	const struct load_recorder *recorder = self->recorder;
+	const struct pfc_writer *writer = recorder->writer;
+	double answered = recorder->requests > 0 ? (double)recorder->answers / (double)recorder->requests : 0;
+	int status = writer->fact_text(writer->ctx, "mode", self->settings.rate > 0 ? "open" : "closed");
+
+	if (status == 0) {
+		status = writer->fact_number(writer->ctx, "answered_pct", answered * 100);
+	}
+	if (status == 0) {
+		status = writer->fact_number(writer->ctx, "unfinished", (double)recorder->unfinished);
+	}
+	return status != 0 ? status
+			   : writer->fact_number(writer->ctx, "unsent", (double)recorder->never_sent);
+}
+
 static int32_t finish(void *pointer)
 {
 	struct load_test *self = pointer;
 	const struct pfc_host *host = self->host;
 	char what[256];
 	char errors[256];
-	int status = load_recorder_flush(self->recorder);
+	int status = state_facts(self);
 
+	if (status == 0) {
+		status = load_recorder_flush(self->recorder);
+	}
 	if (status != 0) {
 		return host->fail(host->ctx, status, "output requests", "rows could not be written",
 				  "see whether the disk is full");

@@ -117,6 +117,7 @@ static void count(struct load_recorder *recorder, const struct load_record *reco
 	recorder->requests++;
 	recorder->errors[record->error]++;
 	recorder->bytes += record->bytes;
+	recorder->never_sent += record->sent_ns == 0 && record->error != LOAD_CONNECT;
 	if (record->end_ns > recorder->last_end_ns) {
 		recorder->last_end_ns = record->end_ns;
 	}
@@ -126,7 +127,6 @@ static void count(struct load_recorder *recorder, const struct load_record *reco
 		recorder->by_status[record->status % 600]++;
 	} else if (record->error == LOAD_OTHER) {
 		recorder->unfinished += record->sent_ns != 0;
-		recorder->unsent += record->sent_ns == 0;
 	}
 }
 
@@ -147,7 +147,7 @@ void load_recorder_skip(struct load_recorder *recorder, uint64_t waited_ns)
 {
 	recorder->requests++;
 	recorder->errors[LOAD_OTHER]++;
-	recorder->unsent++;
+	recorder->never_sent++;
 	recorder->skipped++;
 	histogram_add(&recorder->response, waited_ns);
 }

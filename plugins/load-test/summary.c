@@ -90,11 +90,11 @@ static const char *note(const struct load_settings *settings, const struct load_
 static void put_open_loop(FILE *to, const struct load_settings *settings,
 			  const struct load_recorder *recorder, double seconds)
 {
-	uint64_t sent = recorder->requests - recorder->unsent;
+	uint64_t sent = recorder->requests - recorder->never_sent;
 
 	fprintf(to, ", \"rate_wanted\": %.3f, \"rate_sent\": %.3f", settings->rate,
 		seconds > 0 ? (double)sent / seconds : 0);
-	fprintf(to, ", \"unsent\": %llu", (unsigned long long)recorder->unsent);
+	fprintf(to, ", \"unsent\": %llu", (unsigned long long)recorder->never_sent);
 	fprintf(to, ", \"send_late_p50_ms\": %.4f, \"send_late_p99_ms\": %.4f",
 		(double)histogram_quantile(&recorder->late, 0.5) / 1e6,
 		(double)histogram_quantile(&recorder->late, 0.99) / 1e6);

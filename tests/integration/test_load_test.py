@@ -66,6 +66,8 @@ def check_consistent(loaded):
             assert summary["errors_by_kind"][name] == len(of(rows, name)), name
     assert sum(summary["by_status"].values()) == len(of(rows, "none"))
     assert summary["bytes"] == sum(row["bytes"] for row in rows)
+    if summary["mode"] == "open":
+        assert summary["unsent"] == len([row for row in rows if row["connection"] == 0xffffffff])
     for row in rows:
         assert row["start"] <= row["end"], row
         assert row["first_byte"] == 0 or row["start"] <= row["first_byte"] <= row["end"], row
