@@ -302,3 +302,18 @@ const char *str_nearest(const char *word, const char *const *candidates, size_t 
 	}
 	return nearest;
 }
+
+char *str_none_of(const char *word, const char *const *words, size_t count)
+{
+	const char *near = str_nearest(word, words, count);
+	struct str text = { 0 };
+
+	str_add(&text, "none of ");
+	for (size_t i = 0; i < count; i++) {
+		str_format(&text, "%s%s", i > 0 ? ", " : "", words[i]);
+	}
+	if (near != NULL) {
+		str_format(&text, "; did you mean \"%s\"?", near);
+	}
+	return str_take(&text);
+}

@@ -46,4 +46,7 @@ unsigned str_distance(const char *a, const char *b);
  */
 const char *str_nearest(const char *word, const char *const *candidates, size_t count);
 
+/** What to say of a word that is not in a list: `none of a, b; did you mean "b"?`. The caller frees; NULL without memory. */
+char *str_none_of(const char *word, const char *const *words, size_t count);
+
 #endif

@@ -130,28 +130,30 @@ static void explain_section(struct loader *loader, const struct origin *origin, 
 	free(head);
 }
 
-/* The section's place in the config; NULL with a remark when its name is not understood, or when memory ran out. */
-static struct config_section *place_section(struct loader *loader, const struct ini_section *section,
-					    const struct origin *origin)
+/* The section's place in the config; *ret is NULL, with a remark, when its name is not understood. */
+static int place_section(struct loader *loader, const struct ini_section *section,
+			 const struct origin *origin, struct config_section **ret, struct pfc_error *err)
 {
 	const char *name = section->name;
 
 	if (str_equal(name, "run") || str_equal(name, "target") || str_equal(name, "recipe")) {
-		return config_section_add(loader->config, name, NULL, origin);
+		*ret = config_section_add(loader->config, name, NULL, origin);
+	} else if (str_starts(name, "plugin:") && config_is_stage_name(name + strlen("plugin:"))) {
+		*ret = config_section_add(loader->config, "plugin", name + strlen("plugin:"), origin);
+	} else {
+		explain_section(loader, origin, name);
+		*ret = NULL;
+		return 0;
 	}
-	if (str_starts(name, "plugin:") && config_is_stage_name(name + strlen("plugin:"))) {
-		return config_section_add(loader->config, "plugin", name + strlen("plugin:"), origin);
-	}
-	explain_section(loader, origin, name);
-	return NULL;
+	return *ret != NULL ? 0 : error_nomem(err);
 }
 
 static int merge(struct loader *loader, const struct ini_doc *doc, const char *file, struct pfc_error *err)
 {
 	for (const struct ini_section *from = doc->sections; from != NULL; from = from->next) {
 		struct origin origin = { .file = file, .line = from->line };
-		struct config_section *section = place_section(loader, from, &origin);
-		int rc = 0;
+		struct config_section *section;
+		int rc = place_section(loader, from, &origin, &section, err);
 
 		for (const struct ini_entry *entry = from->entries;
 		     rc == 0 && section != NULL && entry != NULL; entry = entry->next) {

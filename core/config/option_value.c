@@ -202,25 +202,21 @@ static int read_bool(const char *text, int64_t *ret, struct pfc_error *err)
 
 static int read_enum(const struct manifest_option *def, const char *text, int64_t *ret, struct pfc_error *err)
 {
-	struct str known = { 0 };
-	const char *near;
-	size_t count;
+	size_t count = 0;
+	char *why;
 
-	for (count = 0; def->values[count] != NULL; count++) {
+	for (; def->values[count] != NULL; count++) {
 		if (str_equal(text, def->values[count])) {
 			*ret = (int64_t)count;
-			str_finish(&known);
 			return 0;
 		}
-		str_format(&known, "%s%s", count > 0 ? ", " : "", def->values[count]);
 	}
-	near = str_nearest(text, (const char *const *)def->values, count);
-	if (near != NULL) {
-		refuse(err, "is none of %s; did you mean \"%s\"?", str_text(&known), near);
-	} else {
-		refuse(err, "is none of %s", str_text(&known));
+	why = str_none_of(text, (const char *const *)def->values, count);
+	if (why == NULL) {
+		return error_nomem(err);
 	}
-	str_finish(&known);
+	refuse(err, "is %s", why);
+	free(why);
 	return PFC_EINVAL;
 }
 

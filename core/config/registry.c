@@ -161,7 +161,11 @@ static int scan_folder(struct registry *registry, const char *folder, bool is_as
 	}
 	if (registry->folder_count < FOLDERS_MAX) {
 		registry->folders[registry->folder_count] = strdup(real);
-		registry->folder_count += registry->folders[registry->folder_count] != NULL;
+		if (registry->folders[registry->folder_count] == NULL) {
+			rc = error_nomem(err);
+			goto out;
+		}
+		registry->folder_count++;
 	}
 	if (count > 0 && registry_trust_check(&registry->trust, real, true, &why) < 0) {
 		rc = reject(registry, folder, &why, err);
