@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Read a profcore artifact of tables (.pcol) by docs/artifacts.md alone: no code of the program is used here.
-
-It verifies every checksum and every limit, and prints the tables as JSON or CSV. It is the proof of the layout.
-"""
+"""Read profcore artifacts of tables (.pcol) by docs/artifacts.md alone, as the proof of that page: no code of the
+program is used here. Verifies every checksum and limit, prints the tables as JSON or CSV."""
 import argparse
 import csv
 import json
@@ -19,7 +17,7 @@ VALUES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i32": "i", "i64": "q",
 
 
 class Corrupt(Exception):
-    """Bytes that do not check."""
+    """Bytes that were committed and do not check."""
 
 
 class End(Exception):
@@ -32,70 +30,63 @@ def check(condition, why):
 
 
 class Artifact:
-    """One file: its tables, facts, losses, and whether it is sealed."""
+    """One file: its tables, facts and losses, and whether it is sealed."""
 
     def __init__(self, data):
         self.data = data
         self.tables = []
         self.meta = {"facts": {}, "lost": {}}
-        self.sealed = False
-        self.sequence = 0
-        self.read_file_header()
-        self.end = "the end of the file"
+        self.sealed, self.sequence, self.at = False, 0, 64
+        magic, kind, _, crc = FILE.unpack_from(data.ljust(64, b"\0"))
+        if magic != b"PFCOL\0\1\n" or crc != zlib.crc32(data[:60]) or b"\0" not in kind:
+            raise Corrupt("the first 64 bytes are not those of an artifact of tables")
+        self.type = kind.split(b"\0")[0].decode("utf-8", "replace")
+        self.chain = zlib.crc32(data[60:64])
         try:
             while not self.sealed:
                 self.read_block()
         except (End, ValueError, KeyError, TypeError) as end:
             self.end = str(end)
 
-    def read_file_header(self):
-        if len(self.data) < FILE.size:
-            raise Corrupt("shorter than a file header")
-        magic, kind, _, crc = FILE.unpack_from(self.data)
-        if magic != b"PFCOL\0\1\n" or crc != zlib.crc32(self.data[:60]) or b"\0" not in kind:
-            raise Corrupt("no artifact of tables")
-        self.type = kind.split(b"\0")[0].decode("utf-8", "replace")
-        self.at = FILE.size
-        self.chain = zlib.crc32(self.data[60:64])
-
     def read_block(self):
-        """Take one block, or raise End and leave everything as it was."""
+        """Take one block, or raise and stay where we are."""
         data, at = self.data, self.at
-        check(at < len(data), "the end of the file")
-        check(at + BLOCK.size <= len(data), "a truncated block header")
+        check(at + 64 <= len(data), "the end of the file")
         (magic, kind, table, count, rows, first, last, body_bytes, sequence, descriptor_crc, _, crc
          ) = BLOCK.unpack_from(data, at)
         check(magic == b"PFBK" and crc == zlib.crc32(data[at:at + 60]), "no block header")
-        body = at + BLOCK.size
         check(sequence == self.sequence and body_bytes % 64 == 0, "a block out of order")
+        body = at + 64
         check(body + body_bytes <= len(data), "a truncated block")
-        check(1 <= count <= 128 and count * BUFFER.size <= body_bytes, "a block with wrong descriptors")
-        check(zlib.crc32(data[body:body + count * BUFFER.size]) == descriptor_crc, "descriptors do not check")
-        buffers = [BUFFER.unpack_from(data, body + i * BUFFER.size)[:3] for i in range(count)]
-        for offset, length, _ in buffers:
-            check(offset % 64 == 0 and offset + length <= body_bytes, "a buffer outside its block")
+        check(1 <= count <= 128 and count * 24 <= body_bytes, "a block with wrong descriptors")
+        check(zlib.crc32(data[body:body + count * 24]) == descriptor_crc, "descriptors that do not check")
+        buffers = [BUFFER.unpack_from(data, body + i * 24)[:3] for i in range(count)]
+        check(all(o % 64 == 0 and o + n <= body_bytes for o, n, _ in buffers), "a buffer outside its block")
+        buffers = [(body + offset, length, buffer_crc) for offset, length, buffer_crc in buffers]
         if kind == CHUNK:
-            self.take_chunk(table, rows, first, last, [(body + o, n, c) for o, n, c in buffers])
+            self.take_chunk(table, rows, first, last, buffers)
         else:
-            offset, length, buffer_crc = buffers[0]
-            text = data[body + offset:body + offset + length]
-            check(count == 1 and length <= 1 << 20 and zlib.crc32(text) == buffer_crc, "a text does not check")
-            self.take_text(kind, table, json.loads(text))
+            self.take_text(kind, table, buffers)
         self.at = body + body_bytes
         self.sequence += 1
         self.chain = zlib.crc32(data[at + 60:at + 64], self.chain)
 
-    def take_text(self, kind, table, value):
+    def take_text(self, kind, number, buffers):
+        start, length, crc = buffers[0]
+        text = self.data[start:start + length]
+        check(len(buffers) == 1 and length <= 1 << 20, "a text out of bounds")
+        check(zlib.crc32(text) == crc, "a text that does not check")
+        value = json.loads(text)
         if kind == SCHEMA:
-            check(table == len(self.tables), "a schema out of order")
+            check(number == len(self.tables), "a schema out of order")
             self.tables.append({"name": value["name"], "time_column": value["time_column"],
                                 "columns": value["columns"], "rows": 0, "chunks": []})
         elif kind == META:
-            self.meta = value
+            self.meta = {"facts": value["facts"], "lost": value["lost"]}
         else:
             check(kind == SEAL, "a block of no known kind")
-            rows = {t["name"]: t["rows"] for t in self.tables}
-            check(value["checksum"] == "crc32:%08x" % self.chain and value["rows"] == rows, "a seal that does not hold")
+            check(value["checksum"] == "crc32:%08x" % self.chain, "a seal over other blocks")
+            check(value["rows"] == self.row_counts(), "a seal over other rows")
             self.sealed = True
 
     def take_chunk(self, number, rows, first, last, buffers):
@@ -103,11 +94,12 @@ class Artifact:
         table = self.tables[number]
         lengths = []
         for column in table["columns"]:
-            is_text = column["type"] == "utf8"
-            lengths += [4 * (rows + 1), None] if is_text else [rows * struct.calcsize("<" + VALUES[column["type"]])]
+            if column["type"] == "utf8":
+                lengths += [4 * (rows + 1), None]
+            else:
+                lengths.append(rows * struct.calcsize("<" + VALUES[column["type"]]))
         check(len(lengths) == len(buffers), "a chunk with wrong columns")
-        for length, buffer in zip(lengths, buffers):
-            check(length is None or length == buffer[1], "a column of the wrong length")
+        check(all(n in (None, b[1]) for n, b in zip(lengths, buffers)), "a column of the wrong length")
         table["chunks"].append((rows, first, last, buffers))
         table["rows"] += rows
 
@@ -115,68 +107,65 @@ class Artifact:
         start, length, crc = buffer
         data = self.data[start:start + length]
         if zlib.crc32(data) != crc:
-            raise Corrupt("the buffer at %d does not check" % start)
+            raise Corrupt("the buffer at byte %d does not check" % start)
         return data
 
     def columns(self, table, chunk):
         """The columns of one chunk as sequences of Python values; verifies every buffer."""
         rows, first, last, buffers = chunk
-        at, columns = 0, []
+        rest, columns = iter(buffers), []
         for column in table["columns"]:
+            data = self.buffer(next(rest))
             if column["type"] == "utf8":
-                offsets = struct.unpack("<%di" % (rows + 1), self.buffer(buffers[at]))
-                text = self.buffer(buffers[at + 1])
-                if offsets[0] < 0 or offsets[-1] > len(text) or any(a > b for a, b in zip(offsets, offsets[1:])):
+                ends = struct.unpack("<%di" % (rows + 1), data)
+                text = self.buffer(next(rest))
+                if ends[0] < 0 or ends[-1] > len(text) or any(a > b for a, b in zip(ends, ends[1:])):
                     raise Corrupt("offsets do not ascend")
-                columns.append([text[a:b].decode("utf-8", "replace") for a, b in zip(offsets, offsets[1:])])
-                at += 2
+                columns.append([text[a:b].decode("utf-8", "replace") for a, b in zip(ends, ends[1:])])
             else:
-                columns.append(struct.unpack("<%d%s" % (rows, VALUES[column["type"]]), self.buffer(buffers[at])))
-                at += 1
+                columns.append(struct.unpack("<%d%s" % (rows, VALUES[column["type"]]), data))
         if table["time_column"] >= 0:
             times = columns[table["time_column"]]
             if (min(times), max(times)) != (first, last):
                 raise Corrupt("the time range of a chunk is not that of its rows")
         return columns
 
-    def rows(self, table):
-        for chunk in table["chunks"]:
-            yield from zip(*self.columns(table, chunk))
+    def row_counts(self):
+        return {t["name"]: t["rows"] for t in self.tables}
 
-    def check_ids(self):
-        """A committed row refers only to committed rows."""
-        rows = {t["name"]: t["rows"] for t in self.tables}
+    def head(self, table, limit):
+        rows = (row for chunk in table["chunks"] for row in zip(*self.columns(table, chunk)))
+        return (row for _, row in zip(range(limit), rows))
+
+    def verify(self, ids):
+        """Every buffer; with ids also that a committed row refers only to committed rows."""
+        counts = self.row_counts()
         for table in self.tables:
-            ids = [(i, c["unit"][3:]) for i, c in enumerate(table["columns"]) if c["unit"].startswith("id:")]
             for chunk in table["chunks"]:
-                columns = self.columns(table, chunk)
-                for index, target in ids:
-                    if target not in rows or max(columns[index]) >= rows[target]:
-                        raise Corrupt("%s.%s refers to a row of %s that is not there" % (
-                            table["name"], table["columns"][index]["name"], target))
+                for column, values in zip(table["columns"], self.columns(table, chunk)):
+                    target = column["unit"][3:] if column["unit"].startswith("id:") else None
+                    if ids and target is not None and max(values) >= counts.get(target, 0):
+                        raise Corrupt("%s.%s refers to a row of %s that is not there"
+                                      % (table["name"], column["name"], target))
 
 
-def as_json(artifact, names, limit):
-    tables = {}
-    for table in artifact.tables:
-        if not names or table["name"] in names:
-            keys = [c["name"] for c in table["columns"]]
-            tables[table["name"]] = [dict(zip(keys, row)) for _, row in zip(range(limit), artifact.rows(table))]
-    return {"type": artifact.type, "sealed": artifact.sealed, "facts": artifact.meta.get("facts", {}),
-            "lost": artifact.meta.get("lost", {}), "rows": {t["name"]: t["rows"] for t in artifact.tables},
-            "tables": tables}
+def print_json(artifact, tables, limit):
+    rows = {t["name"]: [dict(zip([c["name"] for c in t["columns"]], row)) for row in artifact.head(t, limit)]
+            for t in tables}
+    json.dump({"type": artifact.type, "sealed": artifact.sealed, **artifact.meta,
+               "rows": artifact.row_counts(), "tables": rows}, sys.stdout, indent=1)
+    print()
 
 
-def print_csv(artifact, names, limit):
-    for table in artifact.tables:
-        if not names or table["name"] in names:
-            out = csv.writer(sys.stdout)
-            out.writerow([c["name"] for c in table["columns"]])
-            out.writerows(row for _, row in zip(range(limit), artifact.rows(table)))
+def print_csv(artifact, tables, limit):
+    for table in tables:
+        out = csv.writer(sys.stdout)
+        out.writerow([c["name"] for c in table["columns"]])
+        out.writerows(artifact.head(table, limit))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Read and verify profcore artifacts of tables.")
     parser.add_argument("file", nargs="+")
     parser.add_argument("--table", action="append", help="only this table")
     parser.add_argument("--limit", type=int, default=sys.maxsize, help="at most this many rows of each table")
@@ -190,25 +179,19 @@ def main():
         try:
             with open(name, "rb") as file:
                 artifact = Artifact(file.read())
-            for table in artifact.tables:
-                for chunk in table["chunks"]:
-                    artifact.columns(table, chunk)
-            if args.ids:
-                artifact.check_ids()
+            artifact.verify(args.ids)
             if args.sealed and not artifact.sealed:
-                raise Corrupt("not sealed: it ends at byte %d with %s" % (artifact.at, artifact.end))
+                raise Corrupt("not sealed: at byte %d it ends with %s" % (artifact.at, artifact.end))
         except (Corrupt, OSError) as error:
             print("%s: %s" % (name, error), file=sys.stderr)
             failed = 1
             continue
+        tables = [t for t in artifact.tables if not args.table or t["name"] in args.table]
         if args.verify:
-            print("%s: %s, %s, %s" % (name, artifact.type, "complete" if artifact.sealed else "partial",
-                                      json.dumps({t["name"]: t["rows"] for t in artifact.tables})))
-        elif args.csv:
-            print_csv(artifact, args.table, args.limit)
+            state = "complete" if artifact.sealed else "partial"
+            print("%s: %s, %s, %s" % (name, artifact.type, state, json.dumps(artifact.row_counts())))
         else:
-            json.dump(as_json(artifact, args.table, args.limit), sys.stdout, indent=1)
-            print()
+            (print_csv if args.csv else print_json)(artifact, tables, args.limit)
     return failed
 
 

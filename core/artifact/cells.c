@@ -41,7 +41,8 @@ int cells_create(struct artifact_reader *reader, struct cells **ret)
 		struct pfc_table_view view = { .struct_size = sizeof(view) };
 
 		cells->columns[i] = calloc(def->column_count, sizeof(*cells->columns[i]));
-		if (cells->columns[i] == NULL || cells->face->table(cells->face->ctx, def->name, &view) != 0) {
+		if (cells->columns[i] == NULL ||
+		    cells->face->table(cells->face->ctx, def->name, &view) != 0) {
 			cells_destroy(cells);
 			return PFC_ENOMEM;
 		}

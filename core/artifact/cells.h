@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any cell of an artifact by table, row and column, as text; and what an id stands for. For tools that show artifacts to
- * people: a stage reads columns as they are, which is much faster.
+ * Any cell of an artifact by table, row and column, as text; and what an id stands for. For tools that show
+ * artifacts to people: a stage reads columns as they are, which is much faster.
  */
 #ifndef CORE_ARTIFACT_CELLS_H
 #define CORE_ARTIFACT_CELLS_H
@@ -24,8 +24,9 @@ int cells_add(struct cells *cells, uint32_t table, uint32_t column, uint64_t row
 int cells_target(const struct cells *cells, uint32_t table, uint32_t column);
 
 /**
- * Append what row `row` of a table is about: its first text column; without one, what its first id column of another table
- * is about, and its address. "" for a row that is not there. So a stack reads as "/usr/lib/libc.so.6+0x1234".
+ * Append what row `row` of a table is about: its first text column; without one, what its first id column of
+ * another table is about, and its address. "" for a row that is not there. So a stack reads as
+ * "/usr/lib/libc.so.6+0x1234".
  */
 int cells_add_label(struct cells *cells, uint32_t table, uint64_t row, struct str *to);
 

@@ -43,7 +43,8 @@ int chunk_create(const struct table *table, struct chunk **ret)
 static int check_strings(const struct pfc_string *strings, uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i++) {
-		if (strings[i].bytes > CHUNK_STRING_MAX || (strings[i].data == NULL && strings[i].bytes > 0)) {
+		if (strings[i].bytes > CHUNK_STRING_MAX ||
+		    (strings[i].data == NULL && strings[i].bytes > 0)) {
 			return PFC_EINVAL;
 		}
 	}
@@ -70,8 +71,8 @@ int chunk_check(const struct chunk *chunk, uint64_t row_count, const void *const
 }
 
 /* How many of the strings still fit below the limit of a column. */
-static uint64_t strings_fitting(const struct chunk_column *column, const struct pfc_string *strings, uint64_t count,
-				size_t *ret_bytes)
+static uint64_t strings_fitting(const struct chunk_column *column, const struct pfc_string *strings,
+				uint64_t count, size_t *ret_bytes)
 {
 	size_t bytes = 0;
 	uint64_t i;
@@ -83,7 +84,8 @@ static uint64_t strings_fitting(const struct chunk_column *column, const struct 
 	return i;
 }
 
-static uint64_t rows_fitting(const struct chunk *chunk, uint64_t first, uint64_t count, const void *const *columns)
+static uint64_t rows_fitting(const struct chunk *chunk, uint64_t first, uint64_t count,
+			     const void *const *columns)
 {
 	uint64_t room = chunk->rows_max - chunk->rows;
 	size_t bytes;
@@ -93,8 +95,8 @@ static uint64_t rows_fitting(const struct chunk *chunk, uint64_t first, uint64_t
 	}
 	for (uint32_t i = 0; i < chunk->table.def.column_count; i++) {
 		if (chunk->table.columns[i].type == PFC_UTF8) {
-			count = strings_fitting(&chunk->columns[i], (const struct pfc_string *)columns[i] + first,
-						count, &bytes);
+			count = strings_fitting(&chunk->columns[i],
+						(const struct pfc_string *)columns[i] + first, count, &bytes);
 		}
 	}
 	return count;
@@ -136,7 +138,8 @@ static int reserve(struct chunk *chunk, uint32_t index, uint64_t first, uint64_t
 	return rc;
 }
 
-static void copy_strings(struct chunk_column *column, uint32_t rows, const struct pfc_string *strings, uint64_t count)
+static void copy_strings(struct chunk_column *column, uint32_t rows, const struct pfc_string *strings,
+			 uint64_t count)
 {
 	int32_t *offsets = (int32_t *)(void *)column->data + rows;
 
@@ -152,7 +155,8 @@ static void copy_strings(struct chunk_column *column, uint32_t rows, const struc
 
 static void copy_values(char *to, const char *from, size_t width, uint64_t count)
 {
-	if (count == 1 && width == 8) { /* one row at a time is common; a call to memcpy for it is not cheap */
+	if (count == 1 &&
+	    width == 8) { /* one row at a time is common; a call to memcpy for it is not cheap */
 		memcpy(to, from, 8);
 	} else if (count == 1 && width == 4) {
 		memcpy(to, from, 4);
@@ -176,10 +180,11 @@ int chunk_append(struct chunk *chunk, uint64_t first, uint64_t row_count, const 
 		size_t width = format_type_bytes(chunk->table.columns[i].type);
 
 		if (chunk->table.columns[i].type == PFC_UTF8) {
-			copy_strings(column, chunk->rows, (const struct pfc_string *)columns[i] + first, count);
+			copy_strings(column, chunk->rows, (const struct pfc_string *)columns[i] + first,
+				     count);
 		} else {
-			copy_values(column->data + chunk->rows * width, (const char *)columns[i] + first * width,
-				    width, count);
+			copy_values(column->data + chunk->rows * width,
+				    (const char *)columns[i] + first * width, width, count);
 		}
 	}
 	chunk->rows += (uint32_t)count;

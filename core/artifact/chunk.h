@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The open chunk of a table that is being written: rows in memory, column by column, until they are committed. */
+/*
+ * The open chunk of a table that is being written: rows in memory, column by column, until they are
+ * committed.
+ */
 #ifndef CORE_ARTIFACT_CHUNK_H
 #define CORE_ARTIFACT_CHUNK_H
 
 #include "artifact/output.h"
 #include "artifact/table.h"
 
-#define CHUNK_ROWS_MAX   65536u      /* rows of a chunk */
-#define CHUNK_BYTES_MAX  (16u << 20) /* of fixed-width values in a chunk: bounds what very wide tables hold back */
+#define CHUNK_ROWS_MAX   65536u     /* rows of a chunk */
+#define CHUNK_BYTES_MAX  (16u << 20) /* of its fixed-width values: bounds what very wide tables hold back */
 #define CHUNK_STRING_MAX (8u << 20)  /* bytes of one string, and of all strings of one column in a chunk */
 
 struct chunk_column {
-	char *data; /* values; utf8: int32 offsets, one more than rows */
-	char *text; /* utf8: the bytes */
+	char *data;  /* values; utf8: int32 offsets, one more than rows */
+	char *text;  /* utf8: the bytes */
 	size_t room; /* bytes at data */
 	size_t text_bytes;
 	size_t text_room;
@@ -21,10 +24,10 @@ struct chunk_column {
 struct chunk {
 	struct table table;
 	struct chunk_column *columns;
-	uint32_t rows;       /* held here */
+	uint32_t rows; /* held here */
 	uint32_t rows_max;
-	uint64_t committed;  /* rows in the file */
-	uint64_t first_ns;   /* of the committed rows; first > last: none */
+	uint64_t committed; /* rows in the file */
+	uint64_t first_ns;  /* of the committed rows; first > last: none */
 	uint64_t last_ns;
 };
 

@@ -111,8 +111,9 @@ json_t *facts_lost(const struct facts *facts)
 	for (uint32_t i = 0; i < facts->loss_count && !failed; i++) {
 		uint64_t count = facts->losses[i].count;
 
-		failed = json_object_set_new(lost, facts->losses[i].cause,
-					     json_integer(count > INT64_MAX ? INT64_MAX : (json_int_t)count)) != 0;
+		failed = json_object_set_new(
+				 lost, facts->losses[i].cause,
+				 json_integer(count > INT64_MAX ? INT64_MAX : (json_int_t)count)) != 0;
 	}
 	pthread_mutex_unlock(lock);
 	if (failed) {

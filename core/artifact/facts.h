@@ -10,12 +10,12 @@
 
 #include "artifact/format.h"
 
-#define FACTS_MAX      256
-#define FACT_TEXT_MAX  512 /* bytes; longer texts are cut */
-#define LOSS_CAUSES    64   /* the last one is "other": it takes what comes when the rest is full */
+#define FACTS_MAX     256
+#define FACT_TEXT_MAX 512 /* bytes; longer texts are cut */
+#define LOSS_CAUSES   64  /* the last one is "other": it takes what comes when the rest is full */
 
 struct facts {
-	json_t *values; /* key to number or text; NULL until the first */
+	json_t *values;       /* key to number or text; NULL until the first */
 	pthread_mutex_t lock; /* of the losses: they are counted from any thread */
 	struct {
 		char cause[FORMAT_NAME_BYTES];
@@ -27,7 +27,10 @@ struct facts {
 
 void facts_init(struct facts *facts);
 
-/** [owner] Returns 0; PFC_EINVAL (key; a number that is not finite), PFC_ENOSPC (more than FACTS_MAX), PFC_ENOMEM. */
+/**
+ * [owner] Returns 0; PFC_EINVAL (key; a number that is not finite), PFC_ENOSPC (more than FACTS_MAX),
+ * PFC_ENOMEM.
+ */
 int facts_set_number(struct facts *facts, const char *key, double value);
 int facts_set_text(struct facts *facts, const char *key, const char *value);
 

@@ -15,8 +15,9 @@ static const struct {
 	const char *name;
 	unsigned bytes;
 } types[] = {
-	[PFC_U8] = { "u8", 1 },   [PFC_U16] = { "u16", 2 }, [PFC_U32] = { "u32", 4 }, [PFC_U64] = { "u64", 8 },
-	[PFC_I32] = { "i32", 4 }, [PFC_I64] = { "i64", 8 }, [PFC_F64] = { "f64", 8 }, [PFC_UTF8] = { "utf8", 4 },
+	[PFC_U8] = { "u8", 1 },   [PFC_U16] = { "u16", 2 },   [PFC_U32] = { "u32", 4 },
+	[PFC_U64] = { "u64", 8 }, [PFC_I32] = { "i32", 4 },   [PFC_I64] = { "i64", 8 },
+	[PFC_F64] = { "f64", 8 }, [PFC_UTF8] = { "utf8", 4 },
 };
 
 #define TYPE_COUNT (sizeof(types) / sizeof(types[0]))
@@ -98,8 +99,8 @@ void format_number(double number, char ret[32])
 }
 
 /*
- * A media type has no version behind its slash: "profcore.stacks/1" against "image/svg+xml". profcore.summary/1 is
- * named like a set of tables and is a small JSON document.
+ * A media type has no version behind its slash: "profcore.stacks/1" against "image/svg+xml".
+ * profcore.summary/1 is named like a set of tables and is a small JSON document.
  */
 bool artifact_type_is_tables(const char *type)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The layout on disk of an artifact of tables (docs/artifacts.md): a file header, then blocks. Numbers are little-endian,
- * checksums are zlib's crc32. A block counts once its header is whole, and the header is written last.
+ * The layout on disk of an artifact of tables (docs/artifacts.md): a file header, then blocks. Numbers are
+ * little-endian, checksums are zlib's crc32. A block counts once its header is whole, and the header is
+ * written last.
  */
 #ifndef CORE_ARTIFACT_FORMAT_H
 #define CORE_ARTIFACT_FORMAT_H
@@ -27,8 +28,8 @@
 #define FORMAT_COLUMNS_MAX    64
 #define FORMAT_BLOCKS_MAX     1000000
 #define FORMAT_CHUNK_ROWS_MAX (1u << 20)
-#define FORMAT_JSON_MAX       (1u << 20)   /* bytes of a schema, meta or seal text */
-#define FORMAT_NAME_BYTES     64           /* of a table, column, unit, fact or cause, with the terminator */
+#define FORMAT_JSON_MAX       (1u << 20) /* bytes of a schema, meta or seal text */
+#define FORMAT_NAME_BYTES     64         /* of a table, column, unit, fact or cause, with the terminator */
 #define FORMAT_BUFFERS_MAX    (2 * FORMAT_COLUMNS_MAX)
 
 enum format_kind {
@@ -55,14 +56,17 @@ struct format_block {
 	uint64_t row_count;    /* of a chunk; 0 else */
 	uint64_t first_ns;     /* least and greatest value of the table's time column; 0 without one */
 	uint64_t last_ns;
-	uint64_t body_bytes;     /* the next header is this far behind the end of this one; a multiple of 64 */
-	uint32_t sequence;       /* 0 for the first block, then 1, ... */
+	uint64_t body_bytes; /* the next header is this far behind the end of this one; a multiple of 64 */
+	uint32_t sequence;   /* 0 for the first block, then 1, ... */
 	uint32_t descriptor_crc; /* of the format_buffer array */
 	uint32_t reserved;
 	uint32_t crc; /* of the bytes before it */
 };
 
-/** A body begins with an array of these, one per buffer. Offsets are from the start of the body, multiples of 64. */
+/**
+ * A body begins with an array of these, one per buffer. Offsets are from the start of the body,
+ * multiples of 64.
+ */
 struct format_buffer {
 	uint64_t offset;
 	uint64_t bytes;

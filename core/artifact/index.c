@@ -13,7 +13,8 @@
 /* The end of what checks: not an error, the way every loop here ends. */
 #define INDEX_END 1
 
-_Static_assert(WINDOW_BYTES >= sizeof(struct format_block) + FORMAT_BUFFERS_MAX * sizeof(struct format_buffer),
+_Static_assert(WINDOW_BYTES >=
+		       sizeof(struct format_block) + FORMAT_BUFFERS_MAX * sizeof(struct format_buffer),
 	       "a header and its descriptors fit");
 
 struct scan {
@@ -85,13 +86,14 @@ static int read_block(struct scan *scan, struct format_block *block, struct form
 	    block->body_bytes < block->buffer_count * sizeof(*descriptors)) {
 		return INDEX_END;
 	}
-	rc = scan_read(scan, descriptors, block->buffer_count * sizeof(*descriptors), scan->at + sizeof(*block));
+	rc = scan_read(scan, descriptors, block->buffer_count * sizeof(*descriptors),
+		       scan->at + sizeof(*block));
 	if (rc != 0) {
 		return rc;
 	}
-	return format_crc(descriptors, block->buffer_count * sizeof(*descriptors)) == block->descriptor_crc ?
-		       0 :
-		       INDEX_END;
+	return format_crc(descriptors, block->buffer_count * sizeof(*descriptors)) == block->descriptor_crc
+		       ? 0
+		       : INDEX_END;
 }
 
 static bool buffer_inside(const struct format_buffer *descriptor, uint64_t body_bytes)
@@ -100,8 +102,8 @@ static bool buffer_inside(const struct format_buffer *descriptor, uint64_t body_
 	       descriptor->bytes <= body_bytes - descriptor->offset;
 }
 
-bool index_buffer_ok(const struct index_table *table, uint64_t row_count, uint64_t body_bytes, uint32_t buffer,
-		     const struct format_buffer *descriptor)
+bool index_buffer_ok(const struct index_table *table, uint64_t row_count, uint64_t body_bytes,
+		     uint32_t buffer, const struct format_buffer *descriptor)
 {
 	uint32_t column = 0;
 	uint32_t type;
@@ -114,15 +116,15 @@ bool index_buffer_ok(const struct index_table *table, uint64_t row_count, uint64
 		return false;
 	}
 	if (type == PFC_UTF8) {
-		return buffer == table->buffer_of[column] ? descriptor->bytes == 4 * (row_count + 1) :
-							    descriptor->bytes <= INT32_MAX;
+		return buffer == table->buffer_of[column] ? descriptor->bytes == 4 * (row_count + 1)
+							  : descriptor->bytes <= INT32_MAX;
 	}
 	return descriptor->bytes == row_count * format_type_bytes(type);
 }
 
 /* The text of a JSON block, checked; the caller frees it. Returns 0, INDEX_END, PFC_EIO, PFC_ENOMEM. */
-static int read_json(struct scan *scan, const struct format_block *block, const struct format_buffer *descriptor,
-		     char **ret)
+static int read_json(struct scan *scan, const struct format_block *block,
+		     const struct format_buffer *descriptor, char **ret)
 {
 	char *text;
 	int rc;
@@ -135,7 +137,8 @@ static int read_json(struct scan *scan, const struct format_block *block, const 
 	if (text == NULL) {
 		return PFC_ENOMEM;
 	}
-	rc = read_at(scan->fd, text, (size_t)descriptor->bytes, scan->at + sizeof(*block) + descriptor->offset);
+	rc = read_at(scan->fd, text, (size_t)descriptor->bytes,
+		     scan->at + sizeof(*block) + descriptor->offset);
 	if (rc == 0 && format_crc(text, descriptor->bytes) != descriptor->crc) {
 		rc = INDEX_END;
 	}
@@ -233,7 +236,8 @@ static int take_seal(struct scan *scan, const char *text, size_t bytes)
 	return INDEX_END;
 }
 
-static int take_json(struct scan *scan, const struct format_block *block, const struct format_buffer *descriptor)
+static int take_json(struct scan *scan, const struct format_block *block,
+		     const struct format_buffer *descriptor)
 {
 	size_t bytes = (size_t)descriptor->bytes;
 	char *text = NULL;
@@ -279,7 +283,8 @@ static int add_chunk(struct index_table *table, const struct format_block *block
 	return 0;
 }
 
-static int take_chunk(struct scan *scan, const struct format_block *block, const struct format_buffer *descriptors)
+static int take_chunk(struct scan *scan, const struct format_block *block,
+		      const struct format_buffer *descriptors)
 {
 	struct index_table *table;
 
@@ -370,8 +375,8 @@ int index_read(int fd, uint64_t file_bytes, struct index *ret, struct pfc_error 
 	}
 	ret->bytes = scan->at;
 	if (rc < 0) {
-		rc = rc == PFC_ENOMEM ? error_nomem(err) :
-					error_set(err, rc, "the disk failed to read it", "read an artifact");
+		rc = rc == PFC_ENOMEM ? error_nomem(err)
+				      : error_set(err, rc, "the disk failed to read it", "read an artifact");
 		index_finish(ret);
 		goto out;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The index of an artifact file of tables: what its committed blocks hold and where. The file is hostile: everything taken
- * into the index was checked against the limits of format.h, the file's length and its checksums. Reads with pread, so
- * that indexing maps no page.
+ * The index of an artifact file of tables: what its committed blocks hold and where. The file is hostile:
+ * everything taken into the index was checked against the limits of format.h, the file's length and its
+ * checksums. Reads with pread, so that indexing maps no page.
  */
 #ifndef CORE_ARTIFACT_INDEX_H
 #define CORE_ARTIFACT_INDEX_H
@@ -47,16 +47,17 @@ struct index {
 /**
  * Index the file up to the first block that does not check.
  *
- * Returns: 0; PFC_ECORRUPT when the file header does not check; PFC_EIO, PFC_ENOMEM. Finish ret on success only.
+ * Returns: 0; PFC_ECORRUPT when the file header does not check; PFC_EIO, PFC_ENOMEM. Finish ret on success
+ * only.
  */
 int index_read(int fd, uint64_t file_bytes, struct index *ret, struct pfc_error *err);
 
 /**
- * Whether buffer `buffer` of a chunk lies in its body and has the length that the table asks for. `bytes` of a utf8
- * column's text is free.
+ * Whether buffer `buffer` of a chunk lies in its body and has the length that the table asks for. `bytes` of
+ * a utf8 column's text is free.
  */
-bool index_buffer_ok(const struct index_table *table, uint64_t row_count, uint64_t body_bytes, uint32_t buffer,
-		     const struct format_buffer *descriptor);
+bool index_buffer_ok(const struct index_table *table, uint64_t row_count, uint64_t body_bytes,
+		     uint32_t buffer, const struct format_buffer *descriptor);
 
 void index_finish(struct index *index);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* JSON to text and back, with an honest answer when memory runs out (jansson's own calls lose that on the way). */
+/*
+ * JSON to text and back, with an honest answer when memory runs out (jansson's own calls lose that on
+ * the way).
+ */
 #ifndef CORE_ARTIFACT_JSON_TEXT_H
 #define CORE_ARTIFACT_JSON_TEXT_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file below a writer: whole writes at a position, and blocks committed by their header. Nothing is synced: a commit
- * survives the death of the process, not of the machine.
+ * The file below a writer: whole writes at a position, and blocks committed by their header. Nothing is
+ * synced: a commit survives the death of the process, not of the machine.
  */
 #ifndef CORE_ARTIFACT_OUTPUT_H
 #define CORE_ARTIFACT_OUTPUT_H
@@ -24,16 +24,21 @@ struct output_buffer {
 	uint64_t bytes;
 };
 
-/** Write iov as a whole at offset; goes on after EINTR and short writes; changes iov. Returns 0, PFC_EIO, PFC_ENOSPC. */
+/**
+ * Write iov as a whole at offset; goes on after EINTR and short writes; changes iov. Returns 0, PFC_EIO,
+ * PFC_ENOSPC.
+ */
 int output_write_at(struct output *output, struct iovec *iov, int count, uint64_t offset);
 
 /** Write the file header. */
 int output_begin(struct output *output, int fd, const char *type);
 
 /**
- * Write a block: body first, header last. `block` carries kind, table, row_count and times; the rest is filled in.
+ * Write a block: body first, header last. `block` carries kind, table, row_count and times; the rest is
+ * filled in.
  *
- * Returns: 0; PFC_EIO, PFC_ENOSPC (also when the file has FORMAT_BLOCKS_MAX blocks): the file then ends before this block.
+ * Returns: 0; PFC_EIO, PFC_ENOSPC (also when the file has FORMAT_BLOCKS_MAX blocks): the file then ends
+ * before this block.
  */
 int output_block(struct output *output, struct format_block *block, const struct output_buffer *buffers,
 		 uint32_t count);

@@ -36,7 +36,8 @@ static uint64_t rows_of(const struct print *print, uint32_t table)
 {
 	struct pfc_table_view view = { .struct_size = sizeof(view) };
 
-	return print->face->table(print->face->ctx, def_of(print, table)->name, &view) == 0 ? view.row_count : 0;
+	return print->face->table(print->face->ctx, def_of(print, table)->name, &view) == 0 ? view.row_count
+											    : 0;
 }
 
 static uint64_t shown_rows(const struct print *print, uint32_t table)
@@ -58,8 +59,8 @@ static int load_cell(struct print *print, uint32_t table, uint32_t column, uint6
 	str_add(&print->label, "");
 	rc = cells_add(print->cells, table, column, row, &print->cell);
 	if (rc == 0 && target >= 0) {
-		rc = cells_add_label(print->cells, (uint32_t)target, strtoull(str_text(&print->cell), NULL, 10),
-				     &print->label);
+		rc = cells_add_label(print->cells, (uint32_t)target,
+				     strtoull(str_text(&print->cell), NULL, 10), &print->label);
 	}
 	*ret_is_id = target >= 0;
 	return rc;
@@ -304,7 +305,8 @@ static int text_rows(struct print *print, uint32_t table, const int *widths, str
 	int rc = 0;
 
 	for (uint32_t i = 0; i < def->column_count; i++) {
-		put_cell(print, def->columns[i].name, widths[i], is_left(print, table, i), i + 1 == def->column_count);
+		put_cell(print, def->columns[i].name, widths[i], is_left(print, table, i),
+			 i + 1 == def->column_count);
 	}
 	fputc('\n', print->to);
 	for (uint64_t row = 0; row < rows && rc == 0; row++) {
@@ -342,7 +344,8 @@ static void text_pairs(FILE *to, const char *title, const json_t *values)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)values, key, value) {
+	json_object_foreach((json_t *)values, key, value)
+	{
 		struct str escaped = { 0 };
 
 		add_escaped(&escaped, key);
@@ -367,8 +370,9 @@ static int text_head(struct print *print, const struct pfc_artifact *about)
 	if (report == NULL) {
 		return PFC_ENOMEM;
 	}
-	fprintf(print->to, "%s: %s%s%s, %s\n", print->request->name, about->type, about->signal[0] != '\0' ? ", " : "",
-		about->signal, about->partial != 0 ? "partial" : "complete");
+	fprintf(print->to, "%s: %s%s%s, %s\n", print->request->name, about->type,
+		about->signal[0] != '\0' ? ", " : "", about->signal,
+		about->partial != 0 ? "partial" : "complete");
 	if (!artifact_reader_is_sealed(print->reader)) {
 		fputs("not sealed: its stage ended before it could say that this is all\n", print->to);
 	}
@@ -378,11 +382,12 @@ static int text_head(struct print *print, const struct pfc_artifact *about)
 	for (uint32_t i = 0; i < artifact_reader_table_count(print->reader); i++) {
 		const struct pfc_table *def = def_of(print, i);
 
-		fprintf(print->to, "%-8s %s: %" PRIu64 " rows (", i == 0 ? "tables" : "", def->name, rows_of(print, i));
+		fprintf(print->to, "%-8s %s: %" PRIu64 " rows (", i == 0 ? "tables" : "", def->name,
+			rows_of(print, i));
 		for (uint32_t c = 0; c < def->column_count; c++) {
 			fprintf(print->to, "%s%s %s%s%s", c > 0 ? ", " : "", def->columns[c].name,
-				format_type_name(def->columns[c].type), def->columns[c].unit[0] != '\0' ? " " : "",
-				def->columns[c].unit);
+				format_type_name(def->columns[c].type),
+				def->columns[c].unit[0] != '\0' ? " " : "", def->columns[c].unit);
 		}
 		fputs(")\n", print->to);
 	}
@@ -393,7 +398,8 @@ static int text_head(struct print *print, const struct pfc_artifact *about)
 
 static bool is_wanted(const struct print *print, uint32_t table)
 {
-	return print->request->table == NULL || strcmp(print->request->table, def_of(print, table)->name) == 0;
+	return print->request->table == NULL ||
+	       strcmp(print->request->table, def_of(print, table)->name) == 0;
 }
 
 /* What a person asks about first: the last dated table, else the last one with rows. */
@@ -526,22 +532,27 @@ static int print_tables(struct print *print, const struct pfc_artifact *about, s
 	}
 	rc = cells_create(print->reader, &print->cells);
 	if (rc == 0) {
-		rc = print->request->form == PRINT_JSON ? print_json(print, about) :
-		     print->request->form == PRINT_CSV	? print_csv(print) :
-							  print_text(print, about);
+		rc = print->request->form == PRINT_JSON  ? print_json(print, about)
+		     : print->request->form == PRINT_CSV ? print_csv(print)
+							 : print_text(print, about);
 	}
 	if (rc == PFC_ENOMEM) {
 		return error_nomem(err);
 	}
-	return rc == 0 ? 0 :
-			 error_set(err, rc, "a part of the file does not match its checksum; what came before it is right",
+	return rc == 0 ? 0
+		       : error_set(err, rc,
+				   "a part of the file does not match its checksum; what came before it is "
+				   "right",
 				   "show %s", print->request->name);
 }
 
 int print_artifact(struct artifact_reader *reader, const struct print_request *request, FILE *to,
 		   struct pfc_error *err)
 {
-	struct print print = { .reader = reader, .face = artifact_reader_face(reader), .request = request, .to = to,
+	struct print print = { .reader = reader,
+			       .face = artifact_reader_face(reader),
+			       .request = request,
+			       .to = to,
 			       .is_terminal = isatty(fileno(to)) == 1 };
 	struct pfc_artifact about = { .struct_size = sizeof(about) };
 	const void *data;
@@ -552,7 +563,8 @@ int print_artifact(struct artifact_reader *reader, const struct print_request *r
 	if (print.face->document(print.face->ctx, &data, &bytes) == 0) {
 		rc = print_document(&print, &about);
 		if (rc != 0) {
-			error_set(err, rc, "the output takes no more, or memory ran out", "show %s", request->name);
+			error_set(err, rc, "the output takes no more, or memory ran out", "show %s",
+				  request->name);
 		}
 	} else {
 		rc = print_tables(&print, &about, err);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* An artifact for people (text), spreadsheets (CSV) and machines (JSON). Texts of the target are cleaned and escaped. */
+/*
+ * An artifact for people (text), spreadsheets (CSV) and machines (JSON). Texts of the target are cleaned
+ * and escaped.
+ */
 #ifndef CORE_ARTIFACT_PRINT_H
 #define CORE_ARTIFACT_PRINT_H
 
@@ -21,8 +24,8 @@ struct print_request {
 };
 
 /**
- * Returns: 0; PFC_ENOENT, there is no such table (the hint names those that are there); PFC_ECORRUPT, PFC_ENOMEM; PFC_EIO
- * when `to` takes no more.
+ * Returns: 0; PFC_ENOENT, there is no such table (the hint names those that are there); PFC_ECORRUPT,
+ * PFC_ENOMEM; PFC_EIO when `to` takes no more.
  */
 int print_artifact(struct artifact_reader *reader, const struct print_request *request, FILE *to,
 		   struct pfc_error *err);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The reader of one artifact: the file mapped, its index, and checks of each buffer when it is first viewed. */
+/*
+ * The reader of one artifact: the file mapped, its index, and checks of each buffer when it is first
+ * viewed.
+ */
 #include "artifact/artifact.h"
 
 #include <errno.h>
@@ -64,9 +67,9 @@ static int32_t face_table(void *ctx, const char *name, struct pfc_table_view *re
 	for (uint32_t i = 0; i < reader->index.table_count; i++) {
 		const struct index_table *table = reader->index.tables[i];
 		struct pfc_table_view view = { .table = i,
-			                       .row_count = table->row_count,
-			                       .chunk_count = table->chunk_count,
-			                       .column_count = table->table.def.column_count };
+					       .row_count = table->row_count,
+					       .chunk_count = table->chunk_count,
+					       .column_count = table->table.def.column_count };
 
 		if (strcmp(table->table.def.name, name) == 0) {
 			return give(ret, &view, sizeof(view));
@@ -102,10 +105,13 @@ static bool offsets_ascend(const int32_t *offsets, uint64_t row_count, uint64_t 
 	return !wrong && (uint64_t)offsets[row_count] <= data_bytes;
 }
 
-/* Fill the view from one descriptor. The descriptors are checked again: only the mapping is used, never what was there. */
+/*
+ * Fill the view from one descriptor. The descriptors are checked again: only the mapping is used, never
+ * what was there.
+ */
 static bool view_buffer(struct artifact_reader *reader, const struct index_table *table,
-			const struct index_chunk *chunk, uint32_t buffer, const void **ret_data, uint64_t *ret_bytes,
-			bool verify)
+			const struct index_chunk *chunk, uint32_t buffer, const void **ret_data,
+			uint64_t *ret_bytes, bool verify)
 {
 	struct format_buffer descriptor;
 
@@ -119,8 +125,8 @@ static bool view_buffer(struct artifact_reader *reader, const struct index_table
 	return !verify || format_crc(*ret_data, *ret_bytes) == descriptor.crc;
 }
 
-static int view_column(struct artifact_reader *reader, const struct index_table *table, struct index_chunk *chunk,
-		       uint32_t column, struct pfc_column_view *view)
+static int view_column(struct artifact_reader *reader, const struct index_table *table,
+		       struct index_chunk *chunk, uint32_t column, struct pfc_column_view *view)
 {
 	uint32_t buffer = table->buffer_of[column];
 	uint64_t bit = 1ull << column;
@@ -131,7 +137,8 @@ static int view_column(struct artifact_reader *reader, const struct index_table 
 	view->type = table->table.columns[column].type;
 	view->first_row = chunk->first_row;
 	view->row_count = chunk->row_count;
-	if (view->type == PFC_UTF8 && !view_buffer(reader, table, chunk, buffer++, &offsets, &bytes, verify)) {
+	if (view->type == PFC_UTF8 &&
+	    !view_buffer(reader, table, chunk, buffer++, &offsets, &bytes, verify)) {
 		return PFC_ECORRUPT;
 	}
 	if (!view_buffer(reader, table, chunk, buffer, &view->data, &view->data_bytes, verify)) {
@@ -147,7 +154,8 @@ static int view_column(struct artifact_reader *reader, const struct index_table 
 	return 0;
 }
 
-static int32_t face_view(void *ctx, uint32_t table, uint32_t chunk, uint32_t column, struct pfc_column_view *ret)
+static int32_t face_view(void *ctx, uint32_t table, uint32_t chunk, uint32_t column,
+			 struct pfc_column_view *ret)
 {
 	struct artifact_reader *reader = ctx;
 	struct pfc_column_view view = { 0 };
@@ -209,7 +217,8 @@ static int load_facts(struct artifact_reader *reader)
 	if (reader->facts == NULL) {
 		return PFC_ENOMEM;
 	}
-	json_object_foreach(values, key, value) {
+	json_object_foreach(values, key, value)
+	{
 		struct fact *fact = &reader->facts[reader->fact_count];
 
 		if (!json_is_number(value) && !json_is_string(value)) {
@@ -230,7 +239,8 @@ static uint64_t sum_losses(const struct artifact_reader *reader)
 	const char *cause;
 	json_t *count;
 
-	json_object_foreach(json_object_get(reader->index.meta, "lost"), cause, count) {
+	json_object_foreach(json_object_get(reader->index.meta, "lost"), cause, count)
+	{
 		json_int_t value = json_integer_value(count);
 
 		if (value > 0) {
@@ -297,8 +307,8 @@ static int describe(struct artifact_reader *reader, const struct artifact_about 
 		.document_bytes = reader->is_tables ? 0 : reader->map_bytes,
 		.lost = sum_losses(reader),
 	};
-	reader->about.partial = about->partial || reader->about.lost > 0 ||
-				(reader->is_tables && !reader->index.sealed);
+	reader->about.partial =
+		about->partial || reader->about.lost > 0 || (reader->is_tables && !reader->index.sealed);
 	return 0;
 }
 
@@ -366,12 +376,14 @@ json_t *artifact_reader_report(const struct artifact_reader *reader)
 	for (uint32_t i = 0; i < reader->index.table_count; i++) {
 		const struct index_table *table = reader->index.tables[i];
 
-		if (json_object_set_new(rows, table->table.def.name, json_integer((json_int_t)table->row_count)) != 0) {
+		if (json_object_set_new(rows, table->table.def.name,
+					json_integer((json_int_t)table->row_count)) != 0) {
 			json_decref(rows);
 			return NULL;
 		}
 	}
-	report = json_pack("{s:o,s:o,s:O}", "facts", json_is_object(facts) ? json_incref(facts) : json_object(), "lost",
+	report = json_pack("{s:o,s:o,s:O}", "facts",
+			   json_is_object(facts) ? json_incref(facts) : json_object(), "lost",
 			   json_is_object(lost) ? json_incref(lost) : json_object(), "rows", rows);
 	json_decref(rows);
 	return report;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How much of a mapped file stays in memory: what was viewed is let go, oldest first, beyond a budget. A page that is
- * still in use comes back when it is touched, so this is invisible but for RSS.
+ * How much of a mapped file stays in memory: what was viewed is let go, oldest first, beyond a budget. A page
+ * that is still in use comes back when it is touched, so this is invisible but for RSS.
  *
- * Counted in spans of 2 MiB: a fault may map all of the page cache's folio around it (Linux 6.18 does; earlier ones map
- * 64 KiB), and a folio reaches no further than its page table.
+ * Counted in spans of 2 MiB: a fault may map all of the page cache's folio around it (Linux 6.18 does;
+ * earlier ones map 64 KiB), and a folio reaches no further than its page table.
  */
 #ifndef CORE_ARTIFACT_RESIDENCE_H
 #define CORE_ARTIFACT_RESIDENCE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SHA-256 (FIPS 180-4), the identity of a document. Own code because linking libcrypto costs each stage process 1.6 MB
- * and 2 ms at its start, for a digest over a few megabytes at the end. Not for secrets.
+ * SHA-256 (FIPS 180-4), the identity of a document. Own code because linking libcrypto costs each stage
+ * process 1.6 MB and 2 ms at its start, for a digest over a few megabytes at the end. Not for secrets.
  */
 #ifndef CORE_ARTIFACT_SHA256_H
 #define CORE_ARTIFACT_SHA256_H

@@ -31,7 +31,8 @@ static int table_begin(struct table *table, const char *name, uint32_t column_co
 }
 
 /* Returns what is wrong with the column, or NULL. */
-static const char *set_column(struct table *table, uint32_t index, uint32_t type, const char *name, const char *unit)
+static const char *set_column(struct table *table, uint32_t index, uint32_t type, const char *name,
+			      const char *unit)
 {
 	struct pfc_column *column = &table->columns[index];
 	char *name_to = table->texts + (1 + 2 * (size_t)index) * FORMAT_NAME_BYTES;
@@ -53,9 +54,9 @@ static const char *set_column(struct table *table, uint32_t index, uint32_t type
 	strcpy(name_to, name);
 	strcpy(name_to + FORMAT_NAME_BYTES, unit);
 	*column = (struct pfc_column){ .struct_size = sizeof(*column),
-		                       .type = type,
-		                       .name = name_to,
-		                       .unit = name_to + FORMAT_NAME_BYTES };
+				       .type = type,
+				       .name = name_to,
+				       .unit = name_to + FORMAT_NAME_BYTES };
 	return NULL;
 }
 
@@ -103,7 +104,8 @@ static const char *normalise(const struct pfc_table *from, struct pfc_table *to)
 	if (to->column_stride == 0) {
 		to->column_stride = COLUMN_BYTES_MIN;
 	}
-	if (to->column_stride < COLUMN_BYTES_MIN || to->column_stride > STRIDE_MAX || to->column_stride % 8 != 0) {
+	if (to->column_stride < COLUMN_BYTES_MIN || to->column_stride > STRIDE_MAX ||
+	    to->column_stride % 8 != 0) {
 		return "column_stride does not fit";
 	}
 	if (to->name == NULL || !format_name_ok(to->name, false)) {

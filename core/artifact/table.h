@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The definition of a table, as a plugin declares it or as a file's schema block states it, copied and checked once.
- * Everything behind it may rely on the limits of format.h.
+ * The definition of a table, as a plugin declares it or as a file's schema block states it, copied and
+ * checked once. Everything behind it may rely on the limits of format.h.
  */
 #ifndef CORE_ARTIFACT_TABLE_H
 #define CORE_ARTIFACT_TABLE_H
@@ -24,7 +24,10 @@ struct table {
  */
 int table_copy(const struct pfc_table *def, struct table *ret, const char **ret_why);
 
-/** Make a table of the JSON text of a schema block, which may be hostile. Returns 0, PFC_ECORRUPT, PFC_ENOMEM. */
+/**
+ * Make a table of the JSON text of a schema block, which may be hostile. Returns 0, PFC_ECORRUPT,
+ * PFC_ENOMEM.
+ */
 int table_parse(const char *text, size_t bytes, struct table *ret);
 
 /** The JSON text of a schema block; the caller frees it. NULL when memory ran out. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The writer of one output: a set of tables, or a document. The first error sticks: nothing more is written then, and what
- * is offered later is counted as lost ("not_written").
+ * The writer of one output: a set of tables, or a document. The first error sticks: nothing more is written
+ * then, and what is offered later is counted as lost ("not_written").
  */
 #include "artifact/artifact.h"
 
@@ -94,7 +94,10 @@ static void drop_open_rows(struct artifact_writer *writer)
 	}
 }
 
-/* Remember the first error. A caller's mistake leaves the file sound: what came before it is still written. */
+/*
+ * Remember the first error. A caller's mistake leaves the file sound: what came before it is still
+ * written.
+ */
 static int stick(struct artifact_writer *writer, int status, const char *what, const char *why)
 {
 	if (status == 0 || writer->status != 0) {
@@ -153,11 +156,12 @@ static int32_t face_declare(void *ctx, const struct pfc_table *def)
 	if (writer->status != 0) {
 		return writer->status;
 	}
-	if (!writer->is_tables || !writer->declaring || writer->sealed || writer->table_count == FORMAT_TABLES_MAX) {
+	if (!writer->is_tables || !writer->declaring || writer->sealed ||
+	    writer->table_count == FORMAT_TABLES_MAX) {
 		return stick(writer, PFC_EINVAL, "declare a table",
-			     !writer->is_tables ? "the output is a document" :
-			     !writer->declaring ? "rows were appended before" :
-						  "there are 64 tables already");
+			     !writer->is_tables   ? "the output is a document"
+			     : !writer->declaring ? "rows were appended before"
+						  : "there are 64 tables already");
 	}
 	rc = table_copy(def, &table, &why);
 	if (rc == 0) {
@@ -177,7 +181,8 @@ static int32_t face_declare(void *ctx, const struct pfc_table *def)
 	return (int32_t)writer->table_count++;
 }
 
-static int append_rows(struct artifact_writer *writer, uint32_t table, uint64_t row_count, const void *const *columns)
+static int append_rows(struct artifact_writer *writer, uint32_t table, uint64_t row_count,
+		       const void *const *columns)
 {
 	struct chunk *chunk = writer->chunks[table];
 	uint64_t done = 0;
@@ -218,7 +223,8 @@ static int32_t face_append(void *ctx, uint32_t table, uint64_t row_count, const 
 	rc = chunk_check(writer->chunks[table], row_count, columns);
 	if (rc != 0) {
 		facts_lose(&writer->facts, "not_written", row_count);
-		return stick(writer, rc, "append rows", "a column is NULL, or a string is NULL or longer than 8 MiB");
+		return stick(writer, rc, "append rows",
+			     "a column is NULL, or a string is NULL or longer than 8 MiB");
 	}
 	rc = append_rows(writer, table, row_count, columns);
 	return rc == 0 ? 0 : stick(writer, rc, "append rows", NULL);
@@ -234,9 +240,9 @@ static int32_t face_write(void *ctx, const void *data, uint64_t bytes)
 	}
 	if (writer->is_tables || writer->sealed || (data == NULL && bytes > 0)) {
 		return stick(writer, PFC_EINVAL, "write to a document",
-			     writer->is_tables ? "the output is a set of tables" :
-			     writer->sealed    ? "the output is sealed" :
-						 "data is NULL");
+			     writer->is_tables ? "the output is a set of tables"
+			     : writer->sealed  ? "the output is sealed"
+					       : "data is NULL");
 	}
 	rc = document_write(&writer->document, &writer->output, data, bytes);
 	return rc == 0 ? 0 : stick(writer, rc, "write to a document", NULL);
@@ -255,23 +261,25 @@ static int32_t face_commit(void *ctx)
 static int fact_set(struct artifact_writer *writer, int rc)
 {
 	return stick(writer, rc, "state a fact",
-		     rc == PFC_EINVAL ? "the key is not lower_snake, or the value is missing or not finite" :
-		     rc == PFC_ENOSPC ? "there are 256 facts already" :
-					NULL);
+		     rc == PFC_EINVAL   ? "the key is not lower_snake, or the value is missing or not finite"
+		     : rc == PFC_ENOSPC ? "there are 256 facts already"
+					: NULL);
 }
 
 static int32_t face_fact_number(void *ctx, const char *key, double value)
 {
 	struct artifact_writer *writer = ctx;
 
-	return writer->status != 0 ? writer->status : fact_set(writer, facts_set_number(&writer->facts, key, value));
+	return writer->status != 0 ? writer->status
+				   : fact_set(writer, facts_set_number(&writer->facts, key, value));
 }
 
 static int32_t face_fact_text(void *ctx, const char *key, const char *value)
 {
 	struct artifact_writer *writer = ctx;
 
-	return writer->status != 0 ? writer->status : fact_set(writer, facts_set_text(&writer->facts, key, value));
+	return writer->status != 0 ? writer->status
+				   : fact_set(writer, facts_set_text(&writer->facts, key, value));
 }
 
 static int begin(struct artifact_writer *writer, int fd, const char *type, struct pfc_error *err)
@@ -288,7 +296,8 @@ static int begin(struct artifact_writer *writer, int fd, const char *type, struc
 		return 0;
 	}
 	if (strlen(type) >= FORMAT_TYPE_BYTES) {
-		return error_set(err, PFC_EINVAL, "an artifact type has at most 47 bytes", "output of type %s", type);
+		return error_set(err, PFC_EINVAL, "an artifact type has at most 47 bytes",
+				 "output of type %s", type);
 	}
 	rc = output_begin(&writer->output, fd, type);
 	if (rc != 0) {
@@ -350,7 +359,8 @@ static json_t *row_counts(const struct artifact_writer *writer)
 	for (uint32_t i = 0; i < writer->table_count; i++) {
 		const struct chunk *chunk = writer->chunks[i];
 
-		if (json_object_set_new(rows, chunk->table.def.name, json_integer((json_int_t)chunk->committed)) != 0) {
+		if (json_object_set_new(rows, chunk->table.def.name,
+					json_integer((json_int_t)chunk->committed)) != 0) {
 			json_decref(rows);
 			return NULL;
 		}
@@ -377,8 +387,9 @@ static int write_seal(struct artifact_writer *writer)
 	int rc = PFC_ENOMEM;
 
 	print_checksum(writer, checksum);
-	root = rows != NULL ? json_pack("{s:s,s:O,s:s}", "state", "complete", "rows", rows, "checksum", checksum) :
-			      NULL;
+	root = rows != NULL
+		       ? json_pack("{s:s,s:O,s:s}", "state", "complete", "rows", rows, "checksum", checksum)
+		       : NULL;
 	text = json_text_print(root);
 	if (text != NULL) {
 		rc = output_json(&writer->output, FORMAT_SEAL, 0, text);
@@ -414,8 +425,8 @@ json_t *artifact_writer_report(const struct artifact_writer *writer)
 
 	print_checksum(writer, checksum);
 	return json_pack("{s:o,s:o,s:o,s:s,s:I,s:I,s:I,s:b}", "rows", row_counts(writer), "lost",
-			 facts_lost(&writer->facts), "facts", facts_values(&writer->facts), "checksum", checksum,
-			 "bytes", (json_int_t)writer->output.bytes, "first_ns",
+			 facts_lost(&writer->facts), "facts", facts_values(&writer->facts), "checksum",
+			 checksum, "bytes", (json_int_t)writer->output.bytes, "first_ns",
 			 (json_int_t)(has_times ? dated->first_ns : 0), "last_ns",
 			 (json_int_t)(has_times ? dated->last_ns : 0), "sealed", (int)writer->sealed);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `profcore artifact list RUN` and `profcore artifact show RUN STAGE.PORT`: look into what a run kept. The bytes are
- * hostile and may be cut while they are read: a sandboxed child reads them, and its death is an error, not a crash.
+ * `profcore artifact list RUN` and `profcore artifact show RUN STAGE.PORT`: look into what a run kept. The
+ * bytes are hostile and may be cut while they are read: a sandboxed child reads them, and its death is an
+ * error, not a crash.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -111,7 +112,8 @@ static int open_unlisted(struct source *source, const char *name, struct pfc_err
 		}
 		rc = error_set(err, PFC_ENOENT, "the run has no such artifact", "artifact '%s' of %s", name,
 			       source->folder);
-		error_hint(err, "one of: %s", names.bytes > 0 ? str_text(&names) : "none; this run kept nothing");
+		error_hint(err, "one of: %s",
+			   names.bytes > 0 ? str_text(&names) : "none; this run kept nothing");
 	}
 	str_finish(&names);
 	free(path);
@@ -141,10 +143,10 @@ static int source_open(const char *run, const char *name, struct source *ret, st
 		free(full);
 		if (is_it) {
 			ret->about = (struct artifact_about){ .producer = s->producer,
-				                              .port = s->port,
-				                              .type = s->type,
-				                              .signal = s->signal,
-				                              .partial = s->partial };
+							      .port = s->port,
+							      .type = s->type,
+							      .signal = s->signal,
+							      .partial = s->partial };
 			return open_file(ret->folder, s->path, &ret->fd, err);
 		}
 	}
@@ -198,9 +200,10 @@ static int explain_death(const char *name, int signal_number)
 		return 0; /* whoever reads our output has enough */
 	}
 	log_error("%s: the process that read it ended by %s%s", name, strsignal(signal_number),
-		  signal_number == SIGBUS  ? ": the file was cut while it was read; is the run still going on?" :
-		  signal_number == SIGXCPU ? ": it took more than ten minutes; ask for fewer rows with --limit" :
-					     "");
+		  signal_number == SIGBUS ? ": the file was cut while it was read; is the run still going on?"
+		  : signal_number == SIGXCPU
+			  ? ": it took more than ten minutes; ask for fewer rows with --limit"
+			  : "");
 	return 1;
 }
 
@@ -246,10 +249,10 @@ static int parse_limit(const struct artifact_args *args, uint64_t *ret)
 static int show(const struct artifact_args *args)
 {
 	struct print_request request = { .name = args->name,
-		                         .table = args->table,
-		                         .form = args->is_json ? PRINT_JSON :
-					         args->is_csv  ? PRINT_CSV :
-							         PRINT_TEXT };
+					 .table = args->table,
+					 .form = args->is_json  ? PRINT_JSON
+						 : args->is_csv ? PRINT_CSV
+								: PRINT_TEXT };
 	struct source source;
 	struct pfc_error err;
 	int code = parse_limit(args, &request.limit);
@@ -281,15 +284,19 @@ static int add_entries(json_t *list, const json_t *manifest)
 	const json_t *stage;
 	size_t s;
 
-	json_array_foreach(json_object_get(manifest, "stages"), s, stage) {
+	json_array_foreach(json_object_get(manifest, "stages"), s, stage)
+	{
 		const json_t *artifact;
 		size_t a;
 
-		json_array_foreach(json_object_get(stage, "artifacts"), a, artifact) {
+		json_array_foreach(json_object_get(stage, "artifacts"), a, artifact)
+		{
 			json_t *entry = json_deep_copy(artifact);
-			json_t *name = json_sprintf("%s.%s", text_of(stage, "name"), text_of(artifact, "port"));
+			json_t *name =
+				json_sprintf("%s.%s", text_of(stage, "name"), text_of(artifact, "port"));
 
-			if (json_object_set_new(entry, "name", name) < 0 || json_array_append_new(list, entry) < 0) {
+			if (json_object_set_new(entry, "name", name) < 0 ||
+			    json_array_append_new(list, entry) < 0) {
 				return PFC_ENOMEM;
 			}
 		}
@@ -302,12 +309,14 @@ static void print_list(const json_t *list)
 	const json_t *entry;
 	size_t i;
 
-	json_array_foreach(list, i, entry) {
+	json_array_foreach(list, i, entry)
+	{
 		json_int_t rows = json_integer_value(json_object_get(entry, "rows"));
 		json_int_t bytes = json_integer_value(json_object_get(entry, "bytes"));
 		json_int_t lost = json_integer_value(json_object_get(entry, "lost"));
 
-		printf("%-28s %-24s %-9s ", text_of(entry, "name"), text_of(entry, "type"), text_of(entry, "state"));
+		printf("%-28s %-24s %-9s ", text_of(entry, "name"), text_of(entry, "type"),
+		       text_of(entry, "state"));
 		if (artifact_type_is_tables(text_of(entry, "type"))) {
 			printf("%12" JSON_INTEGER_FORMAT " rows", rows);
 		} else {
@@ -352,8 +361,10 @@ int cmd_artifact(int argc, char **argv)
 {
 	struct artifact_args args = { 0 };
 	const struct args_option options[] = {
-		{ .name = "table", .text = &args.table }, { .name = "limit", .text = &args.limit },
-		{ .name = "json", .flag = &args.is_json }, { .name = "csv", .flag = &args.is_csv },
+		{ .name = "table", .text = &args.table },
+		{ .name = "limit", .text = &args.limit },
+		{ .name = "json", .flag = &args.is_json },
+		{ .name = "csv", .flag = &args.is_csv },
 		{ .name = NULL },
 	};
 	int words = args_parse(argc, argv, options);
@@ -372,5 +383,6 @@ int cmd_artifact(int argc, char **argv)
 	if (words == 4 && str_equal(argv[1], "show")) {
 		return show(&args);
 	}
-	return command_misused("artifact", "say what to do: artifact list RUN, or artifact show RUN STAGE.PORT");
+	return command_misused("artifact",
+			       "say what to do: artifact list RUN, or artifact show RUN STAGE.PORT");
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Small artifacts for the tests of core/artifact: a table with every type, and a stacks-like set of tables. */
+/*
+ * Small artifacts for the tests of core/artifact: a table with every type, and a stacks-like set of
+ * tables.
+ */
 #ifndef TESTS_UNIT_ARTIFACT_FIXTURE_H
 #define TESTS_UNIT_ARTIFACT_FIXTURE_H
 
@@ -15,13 +18,15 @@
 #include "artifact/artifact.h"
 
 #define FIXTURE_TYPE "test.things/1"
-#define COLUMN(type_, name_, unit_) \
-	{ .struct_size = sizeof(struct pfc_column), .type = (type_), .name = (name_), .unit = (unit_) }
-#define TABLE(name_, columns_, time_)                                                                         \
-	{                                                                                                     \
-		.struct_size = sizeof(struct pfc_table),                                                      \
-		.column_count = sizeof(columns_) / sizeof((columns_)[0]), .name = (name_),                    \
-		.columns = (columns_), .column_stride = sizeof(struct pfc_column), .time_column = (time_)     \
+#define COLUMN(type_, name_, unit_)                                                                          \
+	{                                                                                                    \
+		.struct_size = sizeof(struct pfc_column), .type = (type_), .name = (name_), .unit = (unit_)  \
+	}
+#define TABLE(name_, columns_, time_)                                                                        \
+	{                                                                                                    \
+		.struct_size = sizeof(struct pfc_table),                                                     \
+		.column_count = sizeof(columns_) / sizeof((columns_)[0]), .name = (name_),                   \
+		.columns = (columns_), .column_stride = sizeof(struct pfc_column), .time_column = (time_)    \
 	}
 
 static const struct pfc_column fixture_every[] = {
@@ -35,8 +40,8 @@ static const struct pfc_column fixture_strings[] = { COLUMN(PFC_UTF8, "text", ""
 static const struct pfc_table fixture_strings_table = TABLE("strings", fixture_strings, -1);
 
 static const struct pfc_column fixture_samples[] = {
-	COLUMN(PFC_U64, "time", "ns"),     COLUMN(PFC_I32, "pid", "id"),  COLUMN(PFC_I32, "tid", "id"),
-	COLUMN(PFC_I32, "cpu", "id"),      COLUMN(PFC_U64, "weight", "ns"), COLUMN(PFC_U32, "name", "id:strings"),
+	COLUMN(PFC_U64, "time", "ns"), COLUMN(PFC_I32, "pid", "id"),    COLUMN(PFC_I32, "tid", "id"),
+	COLUMN(PFC_I32, "cpu", "id"),  COLUMN(PFC_U64, "weight", "ns"), COLUMN(PFC_U32, "name", "id:strings"),
 };
 static const struct pfc_table fixture_samples_table = TABLE("samples", fixture_samples, 0);
 
@@ -56,15 +61,15 @@ struct fixture_row {
 static inline struct fixture_row fixture_row(uint64_t i)
 {
 	struct fixture_row row = { .u8 = (uint8_t)(i * 7),
-		                   .u16 = (uint16_t)(i * 31),
-		                   .u32 = (uint32_t)(i * 2654435761u),
-		                   .time = 1000000 + (i ^ 5) * 1000,
-		                   .i32 = -(int32_t)(i % 100000),
-		                   .i64 = -(int64_t)(i * 1000003),
-		                   .f64 = (double)i / 3 };
+				   .u16 = (uint16_t)(i * 31),
+				   .u32 = (uint32_t)(i * 2654435761u),
+				   .time = 1000000 + (i ^ 5) * 1000,
+				   .i32 = -(int32_t)(i % 100000),
+				   .i64 = -(int64_t)(i * 1000003),
+				   .f64 = (double)i / 3 };
 
-	snprintf(row.text, sizeof(row.text), "%.*s%llu", (int)(i % 17), "\xc3\xa4\xc3\xb6\xe2\x82\xac-abcdefghij",
-		 (unsigned long long)i);
+	snprintf(row.text, sizeof(row.text), "%.*s%llu", (int)(i % 17),
+		 "\xc3\xa4\xc3\xb6\xe2\x82\xac-abcdefghij", (unsigned long long)i);
 	snprintf(row.more, sizeof(row.more), "%s", i % 3 == 0 ? "" : "x");
 	return row;
 }
@@ -74,7 +79,8 @@ static inline int32_t fixture_append_row(const struct pfc_writer *face, uint32_t
 	struct fixture_row row = fixture_row(i);
 	struct pfc_string text = { row.text, strlen(row.text) };
 	struct pfc_string more = { row.more[0] != '\0' ? row.more : NULL, strlen(row.more) };
-	const void *columns[] = { &row.u8, &row.u16, &row.u32, &row.time, &row.i32, &row.i64, &row.f64, &text, &more };
+	const void *columns[] = { &row.u8,  &row.u16, &row.u32, &row.time, &row.i32,
+				  &row.i64, &row.f64, &text,    &more };
 
 	return face->append(face->ctx, table, 1, columns);
 }
@@ -147,10 +153,11 @@ static inline int fixture_row_equal(const struct pfc_column_view views[9], uint6
 }
 
 /**
- * Read all of "every". Returns the rows that view gave and that are right; *ret_corrupt counts chunks that were
- * refused, *ret_wrong rows that were given and are wrong (there must be none).
+ * Read all of "every". Returns the rows that view gave and that are right; *ret_corrupt counts chunks that
+ * were refused, *ret_wrong rows that were given and are wrong (there must be none).
  */
-static inline uint64_t fixture_verify(const struct pfc_reader *face, uint64_t *ret_corrupt, uint64_t *ret_wrong)
+static inline uint64_t fixture_verify(const struct pfc_reader *face, uint64_t *ret_corrupt,
+				      uint64_t *ret_wrong)
 {
 	struct pfc_table_view table = { .struct_size = sizeof(table) };
 	uint64_t right = 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Artifacts of tables: what is written is what is read, and the contract of writer and reader at its edges. */
+/*
+ * Artifacts of tables: what is written is what is read, and the contract of writer and reader at its
+ * edges.
+ */
 #include <math.h>
 
 #include "artifact_fixture.h"
@@ -13,7 +16,8 @@ START_TEST(every_type_round_trips)
 		struct artifact_reader *reader = fixture_reader(fd, FIXTURE_TYPE);
 		uint64_t corrupt, wrong;
 
-		ck_assert_uint_eq(fixture_verify(artifact_reader_face(reader), &corrupt, &wrong), row_counts[i]);
+		ck_assert_uint_eq(fixture_verify(artifact_reader_face(reader), &corrupt, &wrong),
+				  row_counts[i]);
 		ck_assert_uint_eq(corrupt + wrong, 0);
 		ck_assert(artifact_reader_is_sealed(reader));
 		artifact_reader_close(reader);
@@ -41,15 +45,19 @@ START_TEST(large_batches_are_split_over_chunks)
 	ck_assert_int_eq(face->append(face->ctx, 0, ROWS, columns), 0);
 	ck_assert_int_eq(artifact_writer_seal(writer, NULL), 0);
 	reader = fixture_reader(fd, FIXTURE_TYPE);
-	ck_assert_int_eq(artifact_reader_face(reader)->table(artifact_reader_face(reader)->ctx, "strings", &table), 0);
+	ck_assert_int_eq(
+		artifact_reader_face(reader)->table(artifact_reader_face(reader)->ctx, "strings", &table), 0);
 	ck_assert_uint_eq(table.row_count, ROWS);
 	ck_assert_uint_eq(table.chunk_count, (ROWS + 65535) / 65536);
 	for (uint32_t chunk = 0; chunk < table.chunk_count; chunk++) {
 		struct pfc_column_view view = { .struct_size = sizeof(view) };
 
-		ck_assert_int_eq(artifact_reader_face(reader)->view(artifact_reader_face(reader)->ctx, 0, chunk, 0, &view), 0);
+		ck_assert_int_eq(artifact_reader_face(reader)->view(artifact_reader_face(reader)->ctx, 0,
+								    chunk, 0, &view),
+				 0);
 		for (uint64_t i = 0; i < view.row_count; i++) {
-			ck_assert_int_eq(view.offsets[i + 1] - view.offsets[i], (int)((view.first_row + i) % 11));
+			ck_assert_int_eq(view.offsets[i + 1] - view.offsets[i],
+					 (int)((view.first_row + i) % 11));
 		}
 	}
 	artifact_reader_close(reader);
@@ -79,7 +87,8 @@ START_TEST(long_strings_begin_new_chunks)
 	}
 	ck_assert_int_eq(artifact_writer_seal(writer, NULL), 0);
 	reader = fixture_reader(fd, FIXTURE_TYPE);
-	ck_assert_int_eq(artifact_reader_face(reader)->table(artifact_reader_face(reader)->ctx, "strings", &table), 0);
+	ck_assert_int_eq(
+		artifact_reader_face(reader)->table(artifact_reader_face(reader)->ctx, "strings", &table), 0);
 	ck_assert_uint_eq(table.row_count, 5);
 	ck_assert_uint_eq(table.chunk_count, 3);
 	artifact_reader_close(reader);
@@ -158,7 +167,8 @@ START_TEST(many_loss_causes_are_still_counted)
 	ck_assert_int_eq(artifact_writer_loss(writer, "Not Snake", 5), PFC_EINVAL);
 	ck_assert_int_eq(artifact_writer_seal(writer, NULL), 0);
 	reader = fixture_reader(fd, FIXTURE_TYPE);
-	ck_assert_int_eq(artifact_reader_face(reader)->describe(artifact_reader_face(reader)->ctx, &about), 0);
+	ck_assert_int_eq(artifact_reader_face(reader)->describe(artifact_reader_face(reader)->ctx, &about),
+			 0);
 	ck_assert_uint_eq(about.lost, 1005);
 	artifact_reader_close(reader);
 	artifact_writer_destroy(writer);
@@ -188,7 +198,8 @@ static void check_sticky(int32_t (*mistake)(const struct pfc_writer *face))
 	ck_assert_str_ne(err.why, "");
 	report = artifact_writer_report(writer);
 	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(report, "rows"), "every")), 1);
-	ck_assert_int_ge(json_integer_value(json_object_get(json_object_get(report, "lost"), "not_written")), 1);
+	ck_assert_int_ge(json_integer_value(json_object_get(json_object_get(report, "lost"), "not_written")),
+			 1);
 	json_decref(report);
 	reader = fixture_reader(fd, FIXTURE_TYPE);
 	ck_assert(!artifact_reader_is_sealed(reader));
@@ -214,7 +225,8 @@ static int32_t append_wild_string(const struct pfc_writer *face)
 {
 	struct fixture_row row = fixture_row(1);
 	struct pfc_string text = { row.text, UINT64_MAX };
-	const void *columns[] = { &row.u8, &row.u16, &row.u32, &row.time, &row.i32, &row.i64, &row.f64, &text, &text };
+	const void *columns[] = { &row.u8,  &row.u16, &row.u32, &row.time, &row.i32,
+				  &row.i64, &row.f64, &text,    &text };
 
 	return face->append(face->ctx, 0, 1, columns);
 }
@@ -267,7 +279,7 @@ static int32_t try_declare(const struct pfc_table *def)
 START_TEST(bad_tables_are_refused)
 {
 	struct pfc_column columns[3] = { COLUMN(PFC_U64, "time", "ns"), COLUMN(PFC_U32, "a", "count"),
-		                         COLUMN(PFC_U32, "b", "id:t") };
+					 COLUMN(PFC_U32, "b", "id:t") };
 	struct pfc_table def = TABLE("t", columns, 0);
 
 	ck_assert_int_eq(try_declare(&def), 0);
@@ -347,7 +359,8 @@ START_TEST(larger_structs_are_understood)
 	ck_assert_uint_eq(fixture_verify(artifact_reader_face(reader), &corrupt, &wrong), 1);
 	memset(&view, 0xa5, sizeof(view));
 	view.now.struct_size = sizeof(view);
-	ck_assert_int_eq(artifact_reader_face(reader)->view(artifact_reader_face(reader)->ctx, 0, 0, 0, &view.now), 0);
+	ck_assert_int_eq(
+		artifact_reader_face(reader)->view(artifact_reader_face(reader)->ctx, 0, 0, 0, &view.now), 0);
 	ck_assert_uint_eq(view.now.struct_size, sizeof(view));
 	ck_assert_uint_eq(view.now.row_count, 1);
 	ck_assert_uint_eq(view.more[0] | view.more[3], 0); /* what this host does not know reads as zero */
@@ -368,11 +381,14 @@ START_TEST(smaller_structs_are_understood)
 	def.column_stride = 0xdeadbeef;
 	def.time_column = 12345;
 	ck_assert_int_eq(try_declare(&def), 0);
-	ck_assert_int_eq(artifact_reader_face(reader)->table(artifact_reader_face(reader)->ctx, "every", &table), 0);
+	ck_assert_int_eq(
+		artifact_reader_face(reader)->table(artifact_reader_face(reader)->ctx, "every", &table), 0);
 	ck_assert_uint_eq(table.row_count, 10);
 	ck_assert_uint_eq(table.chunk_count, 77); /* past the caller's struct: not touched */
 	table.struct_size = 0;
-	ck_assert_int_eq(artifact_reader_face(reader)->table(artifact_reader_face(reader)->ctx, "every", &table), PFC_EINVAL);
+	ck_assert_int_eq(
+		artifact_reader_face(reader)->table(artifact_reader_face(reader)->ctx, "every", &table),
+		PFC_EINVAL);
 	artifact_reader_close(reader);
 	close(fd);
 }
@@ -425,7 +441,10 @@ START_TEST(views_survive_release)
 }
 END_TEST
 
-/* A full chunk takes the tables before it along: at every instant a committed sample finds its string in the file. */
+/*
+ * A full chunk takes the tables before it along: at every instant a committed sample finds its string in
+ * the file.
+ */
 START_TEST(committed_rows_refer_to_committed_rows)
 {
 	int fd = fixture_file();
@@ -451,7 +470,7 @@ START_TEST(committed_rows_refer_to_committed_rows)
 			struct artifact_reader *reader = fixture_reader(fd, FIXTURE_TYPE);
 			const struct pfc_reader *in = artifact_reader_face(reader);
 			struct pfc_table_view views[2] = { { .struct_size = sizeof(views[0]) },
-				                           { .struct_size = sizeof(views[0]) } };
+							   { .struct_size = sizeof(views[0]) } };
 
 			if (artifact_reader_table_count(reader) == 2) {
 				ck_assert_int_eq(in->table(in->ctx, "strings", &views[0]), 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Damaged artifacts: cut at every byte, bits flipped anywhere, blocks lifted from elsewhere, checksums made right again
- * over nonsense. The reader never crashes (run it under ASan too), never gives a wrong row as right, and keeps every chunk
- * in front of the damage.
+ * Damaged artifacts: cut at every byte, bits flipped anywhere, blocks lifted from elsewhere, checksums made
+ * right again over nonsense. The reader never crashes (run it under ASan too), never gives a wrong row as
+ * right, and keeps every chunk in front of the damage.
  */
 #include "artifact_fixture.h"
 
@@ -39,7 +39,8 @@ static size_t block_at(const char *bytes, size_t file_bytes_, unsigned sequence)
 }
 
 /* Open the bytes as an artifact and read all of it; NULL-safe in every way that a stage would use it. */
-static int read_all(const char *bytes, size_t count, uint64_t *ret_right, uint64_t *ret_corrupt, bool *ret_sealed)
+static int read_all(const char *bytes, size_t count, uint64_t *ret_right, uint64_t *ret_corrupt,
+		    bool *ret_sealed)
 {
 	struct artifact_about about = { .producer = "s", .port = "p", .type = FIXTURE_TYPE, .signal = "" };
 	struct artifact_reader *reader = NULL;
@@ -57,7 +58,9 @@ static int read_all(const char *bytes, size_t count, uint64_t *ret_right, uint64
 
 		*ret_right = fixture_verify(artifact_reader_face(reader), ret_corrupt, &wrong);
 		*ret_sealed = artifact_reader_is_sealed(reader);
-		ck_assert_int_eq(artifact_reader_face(reader)->describe(artifact_reader_face(reader)->ctx, &described), 0);
+		ck_assert_int_eq(
+			artifact_reader_face(reader)->describe(artifact_reader_face(reader)->ctx, &described),
+			0);
 		ck_assert_ptr_nonnull(report);
 		json_decref(report);
 		artifact_reader_close(reader);
@@ -171,7 +174,9 @@ START_TEST(signed_nonsense)
 			continue;
 		}
 		memcpy(work, bytes, count);
-		value = round % 3 == 0 ? UINT64_MAX - value % 200 : round % 3 == 1 ? value % 300 : value << 31;
+		value = round % 3 == 0   ? UINT64_MAX - value % 200
+			: round % 3 == 1 ? value % 300
+					 : value << 31;
 		memcpy(work + at, &value, 1u << next_random(&random) % 4);
 		close_block(work, block);
 		(void)read_all(work, count, &right, &corrupt, &sealed);
@@ -205,7 +210,8 @@ START_TEST(signed_wild_offsets)
 
 			memcpy(&old, at, sizeof(old));
 			memcpy(at, &wild[i], sizeof(wild[i]));
-			signed_descriptor.crc = format_crc(bytes + body + descriptor.offset, descriptor.bytes);
+			signed_descriptor.crc =
+				format_crc(bytes + body + descriptor.offset, descriptor.bytes);
 			memcpy(bytes + descriptor_at, &signed_descriptor, sizeof(signed_descriptor));
 			close_block(bytes, chunk);
 			ck_assert_int_eq(read_all(bytes, count, &right, &corrupt, &sealed), 0);
@@ -227,7 +233,9 @@ static int open_with_schema(const char *text)
 	struct artifact_reader *reader = NULL;
 	struct format_file header = { .magic = "PFCOL\0\1", .type = FIXTURE_TYPE };
 	struct format_block block = { .magic = "PFBK", .kind = FORMAT_SCHEMA, .buffer_count = 1 };
-	struct format_buffer buffer = { .offset = 64, .bytes = strlen(text), .crc = format_crc(text, strlen(text)) };
+	struct format_buffer buffer = { .offset = 64,
+					.bytes = strlen(text),
+					.crc = format_crc(text, strlen(text)) };
 	int fd = fixture_file();
 	int tables;
 
@@ -257,13 +265,18 @@ START_TEST(hostile_schemas)
 		"7",
 		"{}",
 		"{\"name\":\"t\",\"time_column\":-1,\"columns\":[]}",
-		"{\"name\":\"t\",\"time_column\":0,\"columns\":[{\"name\":\"a\",\"type\":\"u32\",\"unit\":\"\"}]}",
-		"{\"name\":\"t\",\"time_column\":4294967296,\"columns\":[{\"name\":\"a\",\"type\":\"u64\",\"unit\":\"\"}]}",
-		"{\"name\":\"t\",\"time_column\":-1,\"columns\":[{\"name\":\"a\",\"type\":\"u128\",\"unit\":\"\"}]}",
+		"{\"name\":\"t\",\"time_column\":0,\"columns\":[{\"name\":\"a\",\"type\":\"u32\",\"unit\":"
+		"\"\"}]}",
+		"{\"name\":\"t\",\"time_column\":4294967296,\"columns\":[{\"name\":\"a\",\"type\":\"u64\","
+		"\"unit\":\"\"}]}",
+		"{\"name\":\"t\",\"time_column\":-1,\"columns\":[{\"name\":\"a\",\"type\":\"u128\",\"unit\":"
+		"\"\"}]}",
 		"{\"name\":\"t\",\"time_column\":-1,\"columns\":[{\"name\":\"a\",\"type\":\"u32\"}]}",
-		"{\"name\":\"t\",\"time_column\":-1,\"columns\":[{\"name\":\"../a\",\"type\":\"u32\",\"unit\":\"\"}]}",
+		"{\"name\":\"t\",\"time_column\":-1,\"columns\":[{\"name\":\"../"
+		"a\",\"type\":\"u32\",\"unit\":\"\"}]}",
 		"{\"name\":\"t\",\"time_column\":-1,\"columns\":[7]}",
-		"{\"name\":\"t\",\"time_column\":-1,\"columns\":[{\"name\":\"a\",\"type\":\"u8\",\"unit\":\"\"},"
+		"{\"name\":\"t\",\"time_column\":-1,\"columns\":[{\"name\":\"a\",\"type\":\"u8\",\"unit\":"
+		"\"\"},"
 		"{\"name\":\"a\",\"type\":\"u8\",\"unit\":\"\"}]}",
 	};
 	char *deep = malloc(500001);

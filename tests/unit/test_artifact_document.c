@@ -62,10 +62,12 @@ START_TEST(bytes_arrive_whole)
 	ck_assert_int_eq(json_integer_value(json_object_get(report, "bytes")), (json_int_t)at);
 	json_decref(report);
 	reader = fixture_reader(fd, "image/svg+xml");
-	ck_assert_int_eq(artifact_reader_face(reader)->document(artifact_reader_face(reader)->ctx, &data, &bytes), 0);
+	ck_assert_int_eq(
+		artifact_reader_face(reader)->document(artifact_reader_face(reader)->ctx, &data, &bytes), 0);
 	ck_assert_uint_eq(bytes, at);
 	ck_assert_mem_eq(data, all, at);
-	ck_assert_int_eq(artifact_reader_face(reader)->describe(artifact_reader_face(reader)->ctx, &about), 0);
+	ck_assert_int_eq(artifact_reader_face(reader)->describe(artifact_reader_face(reader)->ctx, &about),
+			 0);
 	ck_assert_uint_eq(about.document_bytes, at);
 	ck_assert_uint_eq(about.partial, 0);
 	ck_assert_str_eq(about.type, "image/svg+xml");
@@ -86,7 +88,8 @@ START_TEST(an_empty_document_is_a_document)
 
 	ck_assert_int_eq(artifact_writer_seal(writer, NULL), 0);
 	reader = fixture_reader(fd, "text/plain");
-	ck_assert_int_eq(artifact_reader_face(reader)->document(artifact_reader_face(reader)->ctx, &data, &bytes), 0);
+	ck_assert_int_eq(
+		artifact_reader_face(reader)->document(artifact_reader_face(reader)->ctx, &data, &bytes), 0);
 	ck_assert_uint_eq(bytes, 0);
 	ck_assert_ptr_nonnull(data);
 	artifact_reader_close(reader);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A full disk: the writer says so and keeps saying so, what was committed stays readable, what was not is counted. Once
- * with a file size limit (anybody can set one), once on a small tmpfs (needs root: skipped with 77 when it cannot mount).
+ * A full disk: the writer says so and keeps saying so, what was committed stays readable, what was not is
+ * counted. Once with a file size limit (anybody can set one), once on a small tmpfs (needs root: skipped with
+ * 77 when it cannot mount).
  */
 #include <sched.h>
 #include <signal.h>
@@ -49,7 +50,8 @@ static void fill(int fd)
 	ck_assert_uint_gt(kept, 0);
 	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(report, "lost"), "not_written")),
 			 (json_int_t)(offered - kept));
-	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(report, "lost"), "ring_full")), 7);
+	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(report, "lost"), "ring_full")),
+			 7);
 	ck_assert(json_is_false(json_object_get(report, "sealed")));
 	ck_assert_uint_eq(artifact_writer_rows(writer), kept);
 	json_decref(report);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A writer killed at any instant loses its open chunk and nothing else: what it had said to be committed is in the file,
- * whole, by the reader of the core and by the independent one.
+ * A writer killed at any instant loses its open chunk and nothing else: what it had said to be committed is
+ * in the file, whole, by the reader of the core and by the independent one.
  */
 #include <signal.h>
 #include <sys/wait.h>
@@ -30,7 +30,8 @@ static void write_until_killed(int fd, int told)
 		if (i % 97 == 96) {
 			uint64_t rows = i + 1;
 
-			if (face->fact_number(face->ctx, "rows", (double)rows) != 0 || face->commit(face->ctx) != 0 ||
+			if (face->fact_number(face->ctx, "rows", (double)rows) != 0 ||
+			    face->commit(face->ctx) != 0 ||
 			    write(told, &rows, sizeof(rows)) != sizeof(rows)) {
 				_exit(1);
 			}
@@ -109,8 +110,9 @@ static void verify_independently(const char *folder, unsigned files)
 	char command[1024];
 
 	ck_assert_msg(root != NULL, "set PROFCORE_SOURCE_ROOT to the source tree");
-	snprintf(command, sizeof(command), "python3 '%s/docs/read_artifact.py' --verify --ids '%s'/*.pcol | wc -l | grep -qx %u",
-		 root, folder, files);
+	snprintf(command, sizeof(command),
+		 "python3 '%s/docs/read_artifact.py' --verify --ids '%s'/*.pcol | wc -l | grep -qx %u", root,
+		 folder, files);
 	ck_assert_msg(system(command) == 0, "the independent reader refuses a file: %s", command);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every allocation of the writer and the reader fails in turn. Linked with --wrap for malloc, calloc, realloc and strdup.
- * Nothing crashes or leaks; a call that could not do its work says PFC_ENOMEM, and never passes off less as the whole.
+ * Every allocation of the writer and the reader fails in turn. Linked with --wrap for malloc, calloc, realloc
+ * and strdup. Nothing crashes or leaks; a call that could not do its work says PFC_ENOMEM, and never passes
+ * off less as the whole.
  */
 #include "artifact_fixture.h"
 
@@ -110,7 +111,8 @@ static bool write_once(long n, int fd)
 			uint64_t corrupt, wrong;
 
 			ck_assert(artifact_reader_is_sealed(reader));
-			ck_assert_uint_eq(fixture_verify(artifact_reader_face(reader), &corrupt, &wrong), 300);
+			ck_assert_uint_eq(fixture_verify(artifact_reader_face(reader), &corrupt, &wrong),
+					  300);
 			artifact_reader_close(reader);
 		}
 		json_decref(report);
@@ -166,8 +168,8 @@ START_TEST(each_allocation_of_the_writer_fails)
 END_TEST
 
 /*
- * Not those inside of jansson: its parser (2.14) writes past a string that it had no memory for. Texts are bounded to 1 MiB,
- * and read in processes that may die.
+ * Not those inside of jansson: its parser (2.14) writes past a string that it had no memory for. Texts are
+ * bounded to 1 MiB, and read in processes that may die.
  */
 START_TEST(each_allocation_of_the_reader_fails)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The figures of the artifact format: a table of 10 million samples written by one writer, then summed over one column.
- * As a baseline, in the same run on the same disk: the same rows as structs through fwrite, read back into malloc.
- * Prints medians of a few rounds; exits 1 when a goal is missed.
+ * The figures of the artifact format: a table of 10 million samples written by one writer, then summed over
+ * one column. As a baseline, in the same run on the same disk: the same rows as structs through fwrite, read
+ * back into malloc. Prints medians of a few rounds; exits 1 when a goal is missed.
  */
 #include <fcntl.h>
 #include <stddef.h>
@@ -64,11 +64,11 @@ static double rss_bytes(void)
 static struct sample sample_of(uint32_t i)
 {
 	return (struct sample){ .time = 1000000000ull + 1003ull * i,
-		                .pid = 4711,
-		                .tid = 4711 + (int32_t)(i % 16),
-		                .cpu = (int32_t)(i % 2),
-		                .weight = 1000000 + i % 1000,
-		                .stack = i * 2654435761u % 50000 };
+				.pid = 4711,
+				.tid = 4711 + (int32_t)(i % 16),
+				.cpu = (int32_t)(i % 2),
+				.weight = 1000000 + i % 1000,
+				.stack = i * 2654435761u % 50000 };
 }
 
 static uint64_t expected_sum(void)
@@ -83,20 +83,24 @@ static uint64_t expected_sum(void)
 
 /* ---- ours ---- */
 
-#define COLUMN(type_, name_, unit_) { sizeof(struct pfc_column), (type_), (name_), (unit_) }
+#define COLUMN(type_, name_, unit_)                                                                          \
+	{                                                                                                    \
+		sizeof(struct pfc_column), (type_), (name_), (unit_)                                         \
+	}
 
 static int declare(const struct pfc_writer *face)
 {
 	static const struct pfc_column columns[] = {
-		COLUMN(PFC_U64, "time", "ns"),     COLUMN(PFC_I32, "pid", "id"),   COLUMN(PFC_I32, "tid", "id"),
-		COLUMN(PFC_I32, "cpu", "id"),      COLUMN(PFC_U64, "weight", "ns"), COLUMN(PFC_U32, "stack", "id"),
+		COLUMN(PFC_U64, "time", "ns"),   COLUMN(PFC_I32, "pid", "id"),
+		COLUMN(PFC_I32, "tid", "id"),    COLUMN(PFC_I32, "cpu", "id"),
+		COLUMN(PFC_U64, "weight", "ns"), COLUMN(PFC_U32, "stack", "id"),
 	};
 	const struct pfc_table table = { .struct_size = sizeof(table),
-		                         .column_count = 6,
-		                         .name = "samples",
-		                         .columns = columns,
-		                         .column_stride = sizeof(columns[0]),
-		                         .time_column = 0 };
+					 .column_count = 6,
+					 .name = "samples",
+					 .columns = columns,
+					 .column_stride = sizeof(columns[0]),
+					 .time_column = 0 };
 
 	return face->declare(face->ctx, &table);
 }
@@ -293,7 +297,8 @@ static int report(const struct figures *rounds)
 	double rss_pct = MEDIAN(rss_pct);
 
 	printf("table of %u samples, medians of %d rounds\n", ROWS, ROUNDS);
-	printf("written, %u rows an append   %8.1f M rows/s  (goal >= %.0f)\n", BATCH, rows_s / 1e6, GOAL_ROWS_S / 1e6);
+	printf("written, %u rows an append   %8.1f M rows/s  (goal >= %.0f)\n", BATCH, rows_s / 1e6,
+	       GOAL_ROWS_S / 1e6);
 	printf("written, 1 row an append      %8.1f M rows/s\n", ROWS / MEDIAN(single_s) / 1e6);
 	printf("size                          %8.2f bytes/row\n", MEDIAN(bytes) / ROWS);
 	printf("opened and one column summed  %8.1f ms, RSS + %.2f %% of the file  (goal < %.0f %%)\n",
