@@ -219,7 +219,8 @@ int record_exit_code(const struct run *run)
 			failed = true;
 		}
 		for (size_t o = 0; o < stage->plan->output_count; o++) {
-			failed = failed || stage->outputs[o].state == OUTPUT_PARTIAL;
+			/* What a stage without data left (an empty string table) is no result that is cut short. */
+			failed = failed || (stage->outputs[o].state == OUTPUT_PARTIAL && !stage_lacks_data(stage));
 		}
 	}
 	return refused ? EXIT_CODE_ENVIRONMENT :

@@ -113,6 +113,5 @@ const struct pfc_plugin *pfc_plugin_v1(const struct pfc_host *host)
 		.destroy = destroy,
 	};
 
-	(void)host;
-	return &plugin;
+	return host->struct_size >= PFC_HOST_FOUNDING_BYTES ? &plugin : NULL;
 }

@@ -2,6 +2,7 @@
 /* A plugin that does everything right but one thing, named by BEHAVIOUR: see misbehave.h. */
 #include "misbehave.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,21 @@ static int32_t finish(void *ctx)
 	return PFC_OK;
 }
 
+static int32_t try_to_open(struct self *self)
+{
+	static const char *const paths[] = { "/etc/passwd", "/etc/shadow", "/proc/1/environ", "/proc/1/maps", "/tmp" };
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		if (open(paths[i], O_RDONLY | O_CLOEXEC) >= 0) {
+			return self->host->fail(self->host->ctx, PFC_EPROTO, paths[i], "it worked", NULL);
+		}
+	}
+	if (open("/tmp/profcore-misbehave", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0) {
+		return self->host->fail(self->host->ctx, PFC_EPROTO, "create a file in /tmp", "it worked", NULL);
+	}
+	return self->writer->write(self->writer->ctx, "denied\n", 7);
+}
+
 static int32_t process(void *ctx)
 {
 	struct self *self = ctx;
@@ -123,9 +139,7 @@ static int32_t process(void *ctx)
 		return rc;
 	}
 	if (behaves("open-files")) { /* a stage without privileges reads and writes what it was given, nothing else */
-		int32_t denied = access("/etc/passwd", R_OK) != 0 && access("/proc/1/environ", R_OK) != 0;
-
-		return denied ? PFC_OK : self->host->fail(self->host->ctx, PFC_EPROTO, "open /etc/passwd", "it worked", NULL);
+		return try_to_open(self);
 	}
 	return self->writer->write(self->writer->ctx, "line\n", 5);
 }

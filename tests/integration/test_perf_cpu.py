@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""perf-cpu on programs whose profile is known: shares, weights, children, options, refusals."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import harness
+
+CONFIG = """\
+[run]
+name     = perf
+duration = {duration}
+output   = {out}
+
+[target]
+command = {command}
+
+[plugin:perf-cpu]
+{options}
+"""
+
+KERNEL_KINDS = (2, 3)
+
+
+class Profile:
+    """One run of perf-cpu: the command's result, the stage's entry in the manifest, the tables."""
+
+    def __init__(self, tmp, command, options="", duration="10s", code=0):
+        config = tmp / "run.ini"
+        config.write_text(CONFIG.format(out=tmp / "out", command=command, options=options, duration=duration))
+        self.result = harness.profcore("-c", config, "--json").expect(code)
+        if not (tmp / "out" / "latest").exists():
+            return
+        self.folder = (tmp / "out" / "latest").resolve()
+        manifest = json.loads((self.folder / "manifest.json").read_text())
+        self.stage = next(stage for stage in manifest["stages"] if stage["name"] == "perf-cpu")
+        self.artifact = self.stage["artifacts"][0]
+        self.facts = self.artifact["completeness"]
+        if self.stage["state"] == "complete":
+            reader = harness.source_dir() / "docs" / "read_artifact.py"
+            argv = ["python3", reader, "--ids", "--sealed", self.folder / self.artifact["path"]]
+            self.tables = harness.run(argv).ok().json()["tables"]
+
+    def output(self):
+        """What the target printed."""
+        for path in sorted((self.folder / "logs").iterdir()):
+            match = re.search(r"^\{.*\}$", path.read_text(), flags=re.M)
+            if match:
+                return json.loads(match.group(0))
+        raise AssertionError(f"no output of the target in {self.folder}/logs")
+
+    def frames(self, stack):
+        """Rows of `stacks`, innermost first."""
+        rows = self.tables["stacks"]
+        while stack:
+            yield rows[stack]
+            stack = rows[stack]["parent"]
+
+    def kind_of(self, stack):
+        location = self.tables["locations"][self.tables["stacks"][stack]["location"]]
+        return self.tables["modules"][location["module"]]["kind"]
+
+    def function_of(self):
+        """location -> name of its outermost (physical) function"""
+        strings = [row["text"] for row in self.tables["strings"]]
+        return {row["location"]: strings[row["function"]] for row in self.tables["frames"] if row["inline_depth"] == 0}
+
+    def self_weights(self):
+        """function -> weight of the samples in it, user code only"""
+        functions = self.function_of()
+        weights = {}
+        for sample in self.tables["samples"]:
+            for row in self.frames(sample["stack"]):
+                name = functions.get(row["location"], "?")
+                if name.startswith("burn_") or name == "?":
+                    weights[name] = weights.get(name, 0) + sample["weight"]
+                    break
+        return weights
+
+
+def test_shares_match_the_truth(tmp):
+    profile = Profile(tmp, f"{harness.workload('split')} 4 60 25 15 2")
+    truth = profile.output()
+    weights = profile.self_weights()
+    total = sum(weight for name, weight in weights.items() if name.startswith("burn_"))
+    burned = {name: value for name, value in truth.items() if name.startswith("burn_")}
+    if not burned:
+        burned = {f"burn_{letter}": share for letter, share in zip("abc", (60, 25, 15))}
+    whole = sum(burned.values())
+    for name, value in burned.items():
+        share = 100 * weights.get(name, 0) / total
+        assert abs(share - 100 * value / whole) < 3, f"{name}: {share:.1f} %, truth {truth}, seen {weights}"
+
+
+def test_weight_is_cpu_time(tmp):
+    profile = Profile(tmp, f"{harness.workload('split')} 3 60 25 15 2")
+    weight = sum(sample["weight"] for sample in profile.tables["samples"]) / 1e9
+    harness.check_near(weight, profile.facts["cpu_seconds"], 0.05 * profile.facts["cpu_seconds"], "seconds of CPU time")
+    assert profile.facts["seen_pct"] > 95, profile.facts
+    assert profile.facts["lost"] == 0 and profile.artifact["lost"] == 0, profile.facts
+    assert profile.facts["event"] in ("cycles", "cpu-clock"), profile.facts
+
+
+def test_short_lived_processes_and_threads(tmp):
+    """Children and threads are followed, and what a 1 ms period cannot see of them is said, not hidden."""
+    profile = Profile(tmp, f"{harness.workload('churn')} 3 50 50", "frequency = 4999")
+    pids = {sample["pid"] for sample in profile.tables["samples"]}
+    tids = {sample["tid"] for sample in profile.tables["samples"]}
+    assert len(pids) > 60, f"{len(pids)} processes"
+    assert len(tids) > len(pids), f"{len(tids)} threads, {len(pids)} processes"
+    assert profile.facts["seen_pct"] > 70, profile.facts
+
+
+def test_deep_stacks_are_cut_and_marked(tmp):
+    profile = Profile(tmp, f"{harness.workload('deep')} 2 300")
+    depth = max(sum(1 for _ in profile.frames(sample["stack"])) for sample in profile.tables["samples"])
+    limit = int(open("/proc/sys/kernel/perf_event_max_stack").read())
+    assert 100 < depth <= min(127, limit), depth
+    shallow = Profile(tmp, f"{harness.workload('deep')} 1 300", "max_stack = 20")
+    depth = max(sum(1 for _ in shallow.frames(sample["stack"])) for sample in shallow.tables["samples"])
+    assert 10 < depth <= 20, depth
+
+
+def test_call_graph_none_keeps_one_frame(tmp):
+    profile = Profile(tmp, f"{harness.workload('deep')} 1 50", "call_graph = none")
+    assert {sum(1 for _ in profile.frames(sample["stack"])) for sample in profile.tables["samples"]} == {1}
+
+
+def test_user_code_only(tmp):
+    both = Profile(tmp, f"{harness.workload('churn')} 1 200 0")
+    user = Profile(tmp, f"{harness.workload('churn')} 1 200 0", "kernel = no")
+    assert user.facts["code"] == "user", user.facts
+    assert not [s for s in user.tables["samples"] if user.kind_of(s["stack"]) in KERNEL_KINDS]
+    if both.facts["code"] == "user and kernel":
+        assert [s for s in both.tables["samples"] if both.kind_of(s["stack"]) in KERNEL_KINDS]
+
+
+def test_frequency(tmp):
+    profile = Profile(tmp, f"{harness.workload('split')} 2 1 1 1 1", "frequency = 200\nevent = cpu-clock")
+    expected = 200 * profile.facts["cpu_seconds"]
+    harness.check_near(len(profile.tables["samples"]), expected, 0.1 * expected, "samples at 200 Hz")
+
+
+def test_idle_target_is_no_data(tmp):
+    """A process that does nothing gives no sample: that is exit code 5 with what to check, not an empty success."""
+    sleeper = subprocess.Popen(["sleep", "30"])
+    try:
+        time.sleep(0.2)
+        config = tmp / "run.ini"
+        config.write_text(f"[run]\nduration = 300ms\noutput = {tmp / 'out'}\n[target]\npid = {sleeper.pid}\n"
+                          "[plugin:perf-cpu]\n")
+        result = harness.profcore("-c", config).expect(5)
+        harness.check_in("was the target idle", result.err)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def test_unknown_event_is_refused_before_the_run(tmp):
+    profile = Profile(tmp, "sleep 30", "event = cpu-clok", code=2)
+    harness.check_in('did you mean "cpu-clock"', profile.result.err)
+
+
+def test_event_that_the_machine_lacks(tmp):
+    lacks = harness.run(["perf", "stat", "-e", "cycles", "true"]) if shutil.which("perf") else None
+    if lacks is None or "not supported" not in lacks.err:
+        harness.skip("no-pmu", "this machine counts cycles, or has no perf to ask")
+    profile = Profile(tmp, "sleep 30", "event = cycles", code=4)
+    harness.check_in("event = cpu-clock", profile.result.err)
+
+
+def test_without_privileges(tmp):
+    """As a plain user: our own process is profiled without kernel code, or the refusal names the remedy."""
+    harness.need("root")
+    harness.need_tool("setpriv")
+    os.chmod(tmp, 0o777)
+    config = tmp / "run.ini"
+    config.write_text(CONFIG.format(out=tmp / "out", command=f"{harness.workload('split')} 1 1 1 1 1", options="",
+                                    duration="10s"))
+    result = harness.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all",
+                          harness.profcore_path(), "-v", "-c", config])
+    if int(open("/proc/sys/kernel/perf_event_paranoid").read()) > 2:
+        assert result.code == 4, result.describe()
+        harness.check_in("perf_event_paranoid", result.err)
+    else:
+        result.ok()
+        harness.check_in("kernel code is not sampled", result.err)
+
+
+if __name__ == "__main__":
+    harness.main(__name__)
