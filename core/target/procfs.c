@@ -18,7 +18,7 @@
 #define MAP_LINE_BYTES (3 * PATH_MAX) /* addresses and a path in which newlines take four bytes; longer ones are skipped */
 #define KERNEL_THREAD 0x00200000ul /* PF_KTHREAD of the kernel's sched.h */
 
-static int open_format(int flags, const char *format, va_list args)
+static __attribute__((format(printf, 2, 0))) int open_format(int flags, const char *format, va_list args)
 {
 	char path[128];
 	int bytes = vsnprintf(path, sizeof(path), format, args);
