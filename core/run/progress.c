@@ -99,10 +99,19 @@ static void clear(struct progress *progress)
 	}
 }
 
+/* Into the window, and no further than its end. */
+static double elapsed_s(const struct run *run)
+{
+	uint64_t now = run->t1_ns > 0 ? run->t1_ns : clock_now();
+	double elapsed = run->t0_ns > 0 && now > run->t0_ns ? (double)(now - run->t0_ns) / 1e9 : 0;
+
+	return fmin(elapsed, (double)run->duration_ns / 1e9);
+}
+
 static void draw(struct progress *progress)
 {
 	const struct run *run = progress->run;
-	double at = run->t0_ns > 0 && clock_now() > run->t0_ns ? (double)(clock_now() - run->t0_ns) / 1e9 : 0;
+	double at = elapsed_s(run);
 	struct str line = { 0 };
 
 	clear(progress);

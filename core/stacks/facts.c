@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "stacks/root_code.h"
 #include "stacks/session.h"
 
 /** Per location, from its outermost frame: whether it has a name, and whether a thread begins there. */
@@ -73,6 +74,39 @@ static void mark_locations(const struct intern *intern, const struct frames *fra
 			marks[location] |= is_user_root(name) ? MARK_USER_ROOT : 0;
 		}
 	}
+}
+
+static const struct module *module_of_row(const struct modules *modules, uint32_t row)
+{
+	for (uint32_t i = 0; i < modules->count; i++) {
+		if (modules->rows[i].row == row && modules->rows[i].state == MODULE_OPEN) {
+			return &modules->rows[i];
+		}
+	}
+	return NULL;
+}
+
+/* Outermost frames without a root's name: the code itself may tell. A caller's location is one byte before its return. */
+static void mark_code_roots(const struct pfc_stacks_session *session, uint8_t *marks)
+{
+	const struct intern *intern = &session->intern;
+	uint8_t *seen = calloc(intern->location_count, 1);
+
+	for (uint32_t i = 1; seen != NULL && i < intern->stack_count; i++) {
+		uint32_t root = intern->stack_root[i];
+		const struct module *module;
+
+		if (seen[root] || (marks[root] & (MARK_USER_ROOT | MARK_KERNEL_ROOT)) != 0 || is_kernel(intern, root)) {
+			continue;
+		}
+		seen[root] = 1;
+		module = module_of_row(&session->modules, intern->location_module[root]);
+		if (module != NULL &&
+		    root_code_is(&module->image, &module->headers, intern->location_address[root] + 1)) {
+			marks[root] |= MARK_USER_ROOT;
+		}
+	}
+	free(seen);
 }
 
 /* Parents come before children, so one pass adds up each stack's frames. */
@@ -166,6 +200,7 @@ int facts_state(const struct pfc_stacks_session *session, const struct frames *f
 
 	if (marks != NULL) {
 		mark_locations(&session->intern, frames, marks);
+		mark_code_roots(session, marks);
 		status = tally_stacks(&session->intern, marks, &tally);
 	}
 	if (status == 0) {
