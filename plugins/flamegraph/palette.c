@@ -2,7 +2,7 @@
 /*
  * Colours. Each kind has a hue of its own, chosen so that orange, green-blue, violet and blue stay apart for people who do
  * not see red and green, and five shades; which shade is a hash of the name, the same in every picture. Text on each
- * colour has a contrast of at least 4.5 in both modes (tests/unit/test_flame_palette.c computes it).
+ * colour has a contrast of at least 4.5 in both modes (tests/integration/test_documents.py computes it).
  */
 #include "flame.h"
 
