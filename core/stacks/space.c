@@ -53,6 +53,7 @@ static struct space *space_create(struct spaces *spaces, uint64_t from_ns, struc
 		space->from_ns = from_ns;
 		space->references = 1;
 		space->stamp = ++spaces->next_stamp;
+		space->id = space->stamp;
 		space->parent = parent;
 		if (parent != NULL) {
 			parent->references++;

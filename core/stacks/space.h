@@ -28,6 +28,7 @@ struct space_span; /* space.c: one piece of the newest picture */
 
 struct space {
 	uint64_t stamp; /* changes whenever an answer may change: a key for caches */
+	uint64_t id;    /* never given twice */
 	uint64_t from_ns;
 	uint32_t references;
 	struct space *parent; /* not taken over yet */
