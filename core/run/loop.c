@@ -219,7 +219,9 @@ static void check_deadline(struct run *run, struct run_stage *stage, uint64_t no
 		return;
 	}
 	if (!stage->was_termed && !(stage->is_quitting && stage->failure.status != 0)) {
-		const char *phase = stage->waiting != NULL ? stage->waiting : "run";
+		/* Who is asked to stop and does not come back from run hangs in run. */
+		bool in_run = stage->waiting == NULL || (stage->has_run && !stage->run_ended && str_equal(stage->waiting, "stop"));
+		const char *phase = in_run ? "run" : stage->waiting;
 
 		snprintf(why, sizeof(why), "no answer within %.1f s: it hangs, or needs more time",
 			 (double)(now - stage->asked_ns) / 1e9);

@@ -112,7 +112,9 @@ void run_stage_fail(struct run_stage *stage, const char *phase, const struct pfc
 		return;
 	}
 	stage->failure = *err;
-	snprintf(stage->failed_phase, sizeof(stage->failed_phase), "%s", phase);
+	if (phase != stage->failed_phase) { /* snprintf must not read what it writes */
+		snprintf(stage->failed_phase, sizeof(stage->failed_phase), "%s", phase);
+	}
 }
 
 void run_stage_kill(struct run_stage *stage)
