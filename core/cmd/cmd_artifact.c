@@ -104,8 +104,7 @@ static int open_unlisted(struct source *source, const char *name, struct pfc_err
 		return error_nomem(err);
 	}
 	if (strchr(name, '/') == NULL && open_file(source->folder, path, &source->fd, NULL) == 0) {
-		source->about = (struct artifact_about){ .partial = true };
-		rc = 0;
+		rc = 0; /* its type and whether it is whole are what its own header and seal say */
 	} else {
 		for (const struct plan_stored *s = source->stored; s != NULL; s = s->next) {
 			str_format(&names, "%s%s.%s", names.bytes > 0 ? ", " : "", s->producer, s->port);
