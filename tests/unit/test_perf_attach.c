@@ -5,6 +5,8 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -334,6 +337,58 @@ START_TEST(test_descriptors_are_counted_before)
 }
 END_TEST
 
+/* As a container's default profile does it. */
+static void deny_perf_event_open(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_perf_event_open, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { sizeof(code) / sizeof(code[0]), code };
+
+	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+}
+
+START_TEST(test_a_seccomp_filter_is_named)
+{
+	struct event_wish wish = { "auto", 997, 127, true, true };
+	struct event chosen;
+	struct refusal refusal;
+
+	deny_perf_event_open();
+	ck_assert_int_eq(event_choose(&wish, &chosen, &refusal), PFC_EPERM);
+	ck_assert_msg(strstr(refusal.why, "seccomp") != NULL, "%s", refusal.why);
+	ck_assert_msg(strstr(refusal.hint, "--cap-add PERFMON") != NULL, "%s", refusal.hint);
+}
+END_TEST
+
+/* Without CAP_IPC_LOCK a ring beyond the limits shrinks; it does not fail. */
+START_TEST(test_short_locked_memory_gives_a_smaller_ring)
+{
+	struct rlimit none = { 0, 0 };
+	struct refusal refusal;
+	struct ring ring = { .fd = -1 };
+	uint64_t wanted = 256u << 20;
+	int32_t cpu = rings[0].cpu;
+
+	for (uint32_t i = 0; i < ring_count; i++) { /* what they lock counts too */
+		ring_close(&rings[i]);
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &none), 0);
+	ck_assert(geteuid() != 0 || setresuid(65534, 65534, 65534) == 0);
+	if (procfs_number("/proc/sys/kernel/perf_event_paranoid", 2) > 2) {
+		return; /* not even this event is allowed */
+	}
+	ck_assert_msg(ring_open(cpu, wanted, &ring, &refusal) == 0, "%s: %s", refusal.what, refusal.why);
+	ck_assert_uint_ge(ring.data_bytes, 64 * 1024);
+	ck_assert_uint_lt(ring.data_bytes, wanted);
+	ring_close(&ring);
+}
+END_TEST
+
 static void body_exit(void)
 {
 }
@@ -371,6 +426,8 @@ int main(void)
 	tcase_add_test(live, test_a_late_thread_that_did_not_inherit_counts);
 	tcase_add_test(live, test_what_does_not_fit_is_counted);
 	tcase_add_test(live, test_descriptors_are_counted_before);
+	tcase_add_test(live, test_a_seccomp_filter_is_named);
+	tcase_add_test(live, test_short_locked_memory_gives_a_smaller_ring);
 	tcase_add_test(live, test_a_process_that_has_gone);
 	suite_add_tcase(suite, live);
 	runner = srunner_create(suite);
