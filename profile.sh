@@ -47,7 +47,7 @@ usage: ./profile.sh WORD [SECONDS] [ARGUMENT]...
   demo             profile the slow page of the embedded demo backend
   test             run all tests
 
-  setup            install what is needed, build, look what works here
+  setup            install what is needed, build, list the plugins
   flamegraph       flame graph of where CPU time goes
   cpu-profile      the same with line detail
   perf             standard counters and the flat report
@@ -172,7 +172,12 @@ main() {
 		cd "$root"
 		exec python3 tests/run.py --build "$build" "$@"
 		;;
-	setup | flamegraph | cpu-profile | perf | memory-profile | strace | load-test | analyze)
+	setup)
+		install_packages "$build_packages"
+		build_all
+		profcore plugin list "$@"
+		;;
+	flamegraph | cpu-profile | perf | memory-profile | strace | load-test | analyze)
 		install_packages "$build_packages"
 		build_all
 		profcore "$word" "$@"
