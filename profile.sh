@@ -11,6 +11,7 @@ libc6-dev        C library headers
 meson            the build system
 ninja-build      its back end
 pkg-config       finds the libraries below
+python3          embeds the script of flame graphs
 libinih-dev      configs and manifests: INI
 libelf-dev       manifests in plugins, symbols: ELF
 libdw-dev        symbols, lines: DWARF
@@ -22,8 +23,9 @@ libseccomp-dev   the sandbox of stages
 '
 test_packages='
 check            unit tests
-python3          integration tests, the runner
 clang            the second compiler that must be content
+g++              the headers of the contract as C++
+libcap2-bin      setcap: programs with file capabilities
 '
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
