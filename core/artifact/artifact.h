@@ -22,7 +22,9 @@ struct artifact_reader;
 
 /**
  * What became of an output. The host sends it to the core as JSON (artifact_report): {"rows": {"samples": 12, ...},
- * "lost": {"ring_full": 3}, "facts": {...}, "checksum": "crc32:...", "bytes": N, "first_ns": N, "last_ns": N}.
+ * "lost": {"ring_full": 3}, "facts": {...}, "checksum": "crc32:...", "bytes": N, "first_ns": N, "last_ns": N,
+ * "sealed": bool}. Rows are those in the file; first_ns and last_ns are of the table that counts. Rows that were offered
+ * and not written are in "lost" as "not_written".
  */
 
 /** Whether a port's type is tables ("a.b/1"), or a document (a media type such as "text/plain", "image/svg+xml"). */

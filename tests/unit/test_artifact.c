@@ -4,6 +4,7 @@
  * edges.
  */
 #include <math.h>
+#include <pthread.h>
 
 #include "artifact_fixture.h"
 
@@ -530,6 +531,76 @@ START_TEST(report_says_what_became_of_it)
 }
 END_TEST
 
+static void *lose_a_lot(void *ctx)
+{
+	struct artifact_writer *writer = ctx;
+
+	for (int i = 0; i < 100000; i++) {
+		(void)artifact_writer_loss(writer, i % 2 == 0 ? "ring_full" : "garbled", 1);
+	}
+	return NULL;
+}
+
+/* Losses and the row count are for any thread, while the owner writes. */
+START_TEST(losses_are_counted_from_any_thread)
+{
+	int fd = fixture_file();
+	struct artifact_writer *writer = fixture_writer(fd, FIXTURE_TYPE);
+	const struct pfc_writer *face = artifact_writer_face(writer);
+	struct pfc_artifact about = { .struct_size = sizeof(about) };
+	struct artifact_reader *reader;
+	pthread_t threads[4];
+
+	ck_assert_int_eq(face->declare(face->ctx, &fixture_every_table), 0);
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, lose_a_lot, writer), 0);
+	}
+	for (uint64_t i = 0; i < 20000; i++) {
+		ck_assert_int_eq(fixture_append_row(face, 0, i), 0);
+		ck_assert(i % 500 != 0 || face->commit(face->ctx) == 0);
+		ck_assert_uint_eq(artifact_writer_rows(writer), i + 1);
+	}
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	}
+	ck_assert_int_eq(artifact_writer_seal(writer, NULL), 0);
+	reader = fixture_reader(fd, FIXTURE_TYPE);
+	ck_assert_int_eq(artifact_reader_face(reader)->describe(artifact_reader_face(reader)->ctx, &about),
+			 0);
+	ck_assert_uint_eq(about.lost, 400000);
+	artifact_reader_close(reader);
+	artifact_writer_destroy(writer);
+	close(fd);
+}
+END_TEST
+
+static void *read_all_rows(void *ctx)
+{
+	uint64_t corrupt, wrong;
+
+	return (void *)(uintptr_t)fixture_verify(artifact_reader_face(ctx), &corrupt, &wrong);
+}
+
+START_TEST(a_reader_is_for_any_thread)
+{
+	int fd = fixture_every_file(200000, 1000000);
+	struct artifact_reader *reader = fixture_reader(fd, FIXTURE_TYPE);
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, read_all_rows, reader), 0);
+	}
+	for (int i = 0; i < 4; i++) {
+		void *rows = NULL;
+
+		ck_assert_int_eq(pthread_join(threads[i], &rows), 0);
+		ck_assert_uint_eq((uintptr_t)rows, 200000);
+	}
+	artifact_reader_close(reader);
+	close(fd);
+}
+END_TEST
+
 START_TEST(types_are_told_apart)
 {
 	ck_assert(artifact_type_is_tables("profcore.stacks/1"));
@@ -537,6 +608,7 @@ START_TEST(types_are_told_apart)
 	ck_assert(!artifact_type_is_tables("image/svg+xml"));
 	ck_assert(!artifact_type_is_tables("application/vnd.example.x/y"));
 	ck_assert(!artifact_type_is_tables("text/plain"));
+	ck_assert(!artifact_type_is_tables(ARTIFACT_TYPE_SUMMARY)); /* a JSON document */
 	ck_assert(!artifact_type_is_tables("stacks/1"));
 	ck_assert(!artifact_type_is_tables(""));
 	ck_assert(!artifact_type_is_tables("profcore.stacks/"));
@@ -563,6 +635,8 @@ int main(void)
 	tcase_add_test(cases, views_survive_release);
 	tcase_add_test(cases, committed_rows_refer_to_committed_rows);
 	tcase_add_test(cases, report_says_what_became_of_it);
+	tcase_add_test(cases, losses_are_counted_from_any_thread);
+	tcase_add_test(cases, a_reader_is_for_any_thread);
 	tcase_add_test(cases, types_are_told_apart);
 	return fixture_run(cases, "artifact");
 }
