@@ -87,37 +87,42 @@ static void add_tooltip(const struct still *still, const struct flame_box *box, 
 	text_add(still->to, "</title>");
 }
 
+/* A box that is wide enough for letters also tells more when pointed at. */
+static void add_name(struct still *still, const struct flame_box *box, double x, unsigned y, size_t room)
+{
+	struct text name = { 0 }, shown = { 0 };
+
+	flame_box_name(still->flame, box, &name);
+	add_tooltip(still, box, text_str(&name));
+	text_format(still->to, "</rect><text x=\"%.1f\" y=\"%u\" class=\"n\">", x + 3, y + 13);
+	text_cut(&shown, text_str(&name), room);
+	text_xml(still->to, text_str(&shown));
+	text_add(still->to, "</text>\n");
+	still->to->failed |= shown.failed || name.failed;
+	text_finish(&shown);
+	text_finish(&name);
+}
+
 static void add_box(struct still *still, const struct flame_box *box)
 {
 	const struct flame *flame = still->flame;
 	double all = (double)flame->boxes[0].weight, x = MARGIN + INNER * (double)box->x / all;
 	double width = INNER * (double)box->weight / all;
-	unsigned row = flame->icicle ? box->depth : flame->depth - box->depth;
+	unsigned y = still->top + ROW * (flame->icicle ? box->depth : flame->depth - box->depth);
 	size_t room = width > 12 ? (size_t)((width - 6) / CHAR_WIDTH) : 0;
-	struct text name = { 0 };
 	char class[4];
 
 	if (width < LEAST) {
 		return;
 	}
-	text_format(still->to, "<rect x=\"%.1f\" y=\"%u\" width=\"%.1f\" height=\"%u\" class=\"%s\">", x,
-		    still->top + row * ROW, width > 2 ? width - 0.5 : width, ROW - 1,
-		    flame_class(flame, box, class));
-	flame_box_name(flame, box, &name);
-	add_tooltip(still, box, text_str(&name));
-	text_add(still->to, "</rect>");
+	text_format(still->to, "<rect x=\"%.1f\" y=\"%u\" width=\"%.1f\" height=\"%u\" class=\"%s\"", x, y,
+		    width > 2 ? width - 0.5 : width, ROW - 1, flame_class(flame, box, class));
 	if (room >= 3) {
-		text_format(still->to, "<text x=\"%.1f\" y=\"%u\" class=\"n\">", x + 3, still->top + row * ROW + 13);
-		struct text shown = { 0 };
-
-		text_cut(&shown, text_str(&name), room);
-		text_xml(still->to, text_str(&shown));
-		still->to->failed |= shown.failed;
-		text_finish(&shown);
-		text_add(still->to, "</text>");
+		text_add(still->to, ">");
+		add_name(still, box, x, y, room);
+	} else {
+		text_add(still->to, "/>\n");
 	}
-	text_add(still->to, "\n");
-	text_finish(&name);
 }
 
 void flame_still(const struct flame *flame, const struct flame_head *head, struct text *to, unsigned *ret_height)

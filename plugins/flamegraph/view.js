@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The live flame graph. P holds the data (data.c). Only what can be seen is in the document: boxes of at least a third
- * of a pixel at the present zoom. All text enters through textContent.
+ * The live flame graph. P holds the data (data.c). Only what can be seen at the present zoom is in the document: boxes of
+ * three pixels and more as elements of their own, thinner ones, down to a third of a pixel, as one path for each colour
+ * ("dust"); the pointer finds those by their place. All text enters through textContent.
  */
 "use strict";
 var SVG = "http://www.w3.org/2000/svg", HTML = "http://www.w3.org/1999/xhtml";
@@ -9,7 +10,8 @@ var root = document.documentElement;
 var count = P.boxes.length / P.step;
 var depth = new Uint16Array(count), look = new Uint32Array(count), parent = new Int32Array(count);
 var weight = new Float64Array(count), start = new Float64Array(count), end = new Uint32Array(count);
-var zoomed = 0, current = 0, matcher = null, matches = null, shown = [], groups = new Map();
+var zoomed = 0, current = 0, matcher = null, matches = null, shown = [], rows = [], groups = new Map();
+var LEAST = 0.35, DUST = 3;
 var KINDS = ["app", "library", "kernel", "unknown", "thread"];
 
 /* Parents, places and ends of subtrees follow from the order. */
@@ -176,13 +178,13 @@ function measure() {
 
 /* Boxes to show at this zoom: the way to the zoomed one at full width, then its subtree. */
 function visible(width) {
-	var list = [], i, px, scale = width / weight[zoomed], least = 0.35;
+	var list = [], i, px, scale = width / weight[zoomed];
 	for (i = parent[zoomed]; i >= 0; i = parent[i]) {
 		list.unshift({ i: i, x: 0, w: width, above: true });
 	}
 	for (i = zoomed; i < end[zoomed];) {
 		px = weight[i] * scale;
-		if (px < least) {
+		if (px < LEAST) {
 			i = end[i];
 			continue;
 		}
@@ -218,23 +220,41 @@ function drawBox(box, y) {
 	return group;
 }
 
+/* A rectangle as a piece of the path of its colour. */
+function addDust(dust, box, y) {
+	var key = matches && matches[box.i] ? "match" : P.looks[look[box.i]][2];
+	dust[key] = (dust[key] || "") + "M" + box.x.toFixed(2) + " " + y + "h" + box.w.toFixed(2) + "v" + (ROW - 1) + "h-" + box.w.toFixed(2) + "z";
+}
+
 function render(keepScroll) {
 	var width = Math.max(graph.clientWidth - (coarse ? 8 : 16), 50), deepest = 0, fragment = document.createDocumentFragment();
-	var margin = coarse ? 4 : 8, held = picture.contains(document.activeElement), height;
-	shown = visible(width);
-	shown.forEach(function (box) {
+	var margin = coarse ? 4 : 8, held = picture.contains(document.activeElement), height, dust = {}, all;
+	all = visible(width);
+	all.forEach(function (box) {
 		deepest = Math.max(deepest, depth[box.i]);
+	});
+	shown = all.filter(function (box) {
+		return box.w >= DUST;
 	});
 	if (!shown.some(function (box) { return box.i === current; })) {
 		current = zoomed;
 	}
 	groups = new Map();
-	shown.forEach(function (box) {
+	rows = [];
+	all.forEach(function (box) {
 		var row = P.icicle ? depth[box.i] : deepest - depth[box.i], group;
 		box.x += margin;
+		(rows[row] = rows[row] || []).push(box);
+		if (box.w < DUST) {
+			addDust(dust, box, row * ROW);
+			return;
+		}
 		group = drawBox(box, row * ROW);
 		groups.set(box.i, group);
 		fragment.appendChild(group);
+	});
+	Object.keys(dust).forEach(function (key) {
+		fragment.appendChild(make(SVG, "path", { "class": "dust " + key, d: dust[key], "aria-hidden": "true" }));
 	});
 	height = (deepest + 1) * ROW + 2;
 	picture.replaceChildren(fragment);
@@ -409,9 +429,22 @@ function onKey(event) {
 	}
 }
 
+/* The box under the pointer, or -1. Rows are sorted by place. */
 function boxOf(event) {
-	var group = event.target.closest ? event.target.closest("g.f") : null;
-	return group && picture.contains(group) ? Number(group.dataset.i) : -1;
+	var frame = picture.getBoundingClientRect(), x = event.clientX - frame.left, low = 0, high, middle;
+	var row = rows[Math.floor((event.clientY - frame.top) / ROW)];
+	if (!row) {
+		return -1;
+	}
+	for (high = row.length; low < high;) {
+		middle = low + high >> 1;
+		if (row[middle].x <= x) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	return low && x < row[low - 1].x + Math.max(row[low - 1].w, 1) ? row[low - 1].i : -1;
 }
 
 function onPointer(event) {
@@ -441,9 +474,8 @@ function listen() {
 		}
 	});
 	picture.addEventListener("focusin", function (event) {
-		var i = boxOf(event);
-		if (i >= 0) {
-			describe(detail, i);
+		if (event.target.dataset.i) {
+			describe(detail, Number(event.target.dataset.i));
 		}
 	});
 	picture.addEventListener("pointermove", onPointer);
