@@ -109,6 +109,14 @@ static void mark_code_roots(const struct pfc_stacks_session *session, uint8_t *m
 	free(seen);
 }
 
+/* What walks by call frame information found to have no caller. */
+static void mark_walked_roots(const struct intern *intern, uint8_t *marks)
+{
+	for (uint32_t i = 1; i < intern->location_count; i++) {
+		marks[i] |= intern->location_is_root[i] ? MARK_USER_ROOT : 0;
+	}
+}
+
 /* Parents come before children, so one pass adds up each stack's frames. */
 static int tally_stacks(const struct intern *intern, const uint8_t *marks, struct tally *ret)
 {
@@ -164,6 +172,15 @@ static int state_numbers(const struct pfc_stacks_session *session, const struct 
 		{ "locations", (double)session->intern.location_count - 1, true },
 		{ "symbolize_ms", symbolize_ms, true },
 		{ "truncated.no_root", (double)(tally->samples - rooted), true },
+		{ "truncated.stack_copy", (double)counts->ends[UNWIND_END_COPY], false },
+		{ "truncated.unmapped", (double)counts->ends[UNWIND_END_UNMAPPED], false },
+		{ "truncated.no_cfi", (double)counts->ends[UNWIND_END_NO_CFI], false },
+		{ "truncated.broken", (double)counts->ends[UNWIND_END_BROKEN], false },
+		{ "truncated.depth", (double)counts->ends[UNWIND_END_DEPTH], false },
+		{ "walked", (double)counts->walked, false },
+		{ "walked_before_exec_was_known", (double)counts->walked_early, false },
+		{ "walked_by_frame_pointer", (double)counts->by_frame_pointer, false },
+		{ "stack_bytes_max", (double)counts->stack_bytes_max, false },
 		{ "truncated.user", (double)counts->user_truncated, false },
 		{ "truncated.kernel", (double)counts->kernel_truncated, false },
 		{ "kernel_only", (double)tally->kernel_only, false },
@@ -200,6 +217,7 @@ int facts_state(const struct pfc_stacks_session *session, const struct frames *f
 
 	if (marks != NULL) {
 		mark_locations(&session->intern, frames, marks);
+		mark_walked_roots(&session->intern, marks);
 		mark_code_roots(session, marks);
 		status = tally_stacks(&session->intern, marks, &tally);
 	}

@@ -172,7 +172,8 @@ static int location_reserve(struct intern *intern)
 
 	if (need > LOCATIONS_MAX || hash_reserve(&intern->location_index) != 0 ||
 	    array_reserve(&intern->location_module, &intern->location_rooms[0], need, sizeof(uint32_t)) != 0 ||
-	    array_reserve(&intern->location_address, &intern->location_rooms[1], need, sizeof(uint64_t)) != 0) {
+	    array_reserve(&intern->location_address, &intern->location_rooms[1], need, sizeof(uint64_t)) != 0 ||
+	    array_reserve(&intern->location_is_root, &intern->location_rooms[2], need, sizeof(uint8_t)) != 0) {
 		return PFC_ENOMEM;
 	}
 	return 0;
@@ -200,6 +201,7 @@ int intern_location(struct intern *intern, uint32_t module, uint64_t address, ui
 	row = intern->location_count++;
 	intern->location_module[row] = module;
 	intern->location_address[row] = address;
+	intern->location_is_root[row] = 0;
 	hash_take(&intern->location_index, at, value, row);
 	*ret = row;
 	return 0;
@@ -267,6 +269,7 @@ int intern_init(struct intern *intern)
 	}
 	intern->location_module[0] = 0;
 	intern->location_address[0] = 0;
+	intern->location_is_root[0] = 0;
 	intern->location_count = 1;
 	/* Not indexed: the empty stack is nobody's child, and nothing looks for the unknown location. */
 	stack_add(intern, 0, 0);
@@ -286,6 +289,7 @@ void intern_finish(struct intern *intern)
 	free(intern->module_kind);
 	free(intern->location_module);
 	free(intern->location_address);
+	free(intern->location_is_root);
 	free(intern->stack_parent);
 	free(intern->stack_location);
 	free(intern->stack_samples);

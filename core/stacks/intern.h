@@ -41,8 +41,9 @@ struct intern {
 	struct hash location_index;
 	uint32_t *location_module;
 	uint64_t *location_address;
+	uint8_t *location_is_root; /* 1: a walk found that it has no caller; not written */
 	uint32_t location_count, locations_written;
-	uint32_t location_rooms[2];
+	uint32_t location_rooms[3];
 
 	struct hash stack_index;
 	uint32_t *stack_parent, *stack_location;

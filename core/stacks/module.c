@@ -179,6 +179,23 @@ int modules_use(struct modules *modules, uint32_t number, const struct module_ma
 			     module->kind == MODULE_FILE ? module->path : "", &module->row);
 }
 
+struct unwind_table *module_table(struct module *module)
+{
+	struct unwind_table *table;
+
+	if (module->has_tried_table || module->state != MODULE_OPEN) {
+		return module->table;
+	}
+	module->has_tried_table = true;
+	table = malloc(sizeof(*table));
+	if (table != NULL && unwind_table_read(&module->image, &module->headers, table) == 0) {
+		module->table = table;
+	} else {
+		free(table);
+	}
+	return module->table;
+}
+
 uint64_t module_address(const struct module *module, const struct module_mapping *mapping, uint64_t address)
 {
 	uint64_t offset = address - mapping->start + mapping->offset;
@@ -197,6 +214,10 @@ void modules_finish(struct modules *modules)
 {
 	for (uint32_t i = 0; i < modules->count; i++) {
 		free(modules->rows[i].path);
+		if (modules->rows[i].table != NULL) {
+			unwind_table_finish(modules->rows[i].table);
+			free(modules->rows[i].table);
+		}
 		if (modules->rows[i].image.fd >= 0) {
 			close(modules->rows[i].image.fd);
 		}

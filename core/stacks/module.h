@@ -11,6 +11,7 @@
 #include "stacks/elf.h"
 #include "stacks/hash.h"
 #include "stacks/intern.h"
+#include "stacks/unwind_table.h"
 
 enum module_state {
 	MODULE_UNUSED = 0, /* no sample fell into it yet */
@@ -29,6 +30,8 @@ struct module {
 	uint32_t row; /* in the table modules; 0 while unused */
 	struct elf_image image;
 	struct elf_headers headers;
+	struct unwind_table *table; /* compiled when the first walk meets the module; NULL: none, or not yet */
+	bool has_tried_table;
 };
 
 struct modules {
@@ -57,6 +60,9 @@ int modules_of_event(struct modules *modules, const struct pfc_target_event *eve
  */
 int modules_use(struct modules *modules, uint32_t number, const struct module_mapping *mapping,
 		const struct pfc_target_service *target, struct intern *intern);
+
+/** The module's unwind table, or NULL: it has none, or one that cannot be read. Valid until modules_finish. */
+struct unwind_table *module_table(struct module *module);
 
 /** Address within the module of one in the target's memory: virtual where the headers are known. */
 uint64_t module_address(const struct module *module, const struct module_mapping *mapping, uint64_t address);

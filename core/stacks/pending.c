@@ -10,6 +10,7 @@
 
 #define SAMPLES_MAX 65536U
 #define IPS_MAX (4ULL << 20) /* 32 MiB */
+#define HELD_BYTES_MAX (32ULL << 20)
 #define DEPTH_MAX 4096U      /* frames of a sample, user or kernel; the outer ones are cut */
 
 /* The kernel marks contexts in a callchain with values above this (PERF_CONTEXT_MAX). */
@@ -72,6 +73,7 @@ int pending_add(struct pending_queue *queue, const struct pfc_stack_sample *samp
 		return status;
 	}
 	row = &queue->rows[queue->count];
+	memset(row, 0, sizeof(*row));
 	row->time_ns = sample->time_ns;
 	row->weight = sample->weight;
 	row->pid = sample->pid;
@@ -85,6 +87,17 @@ int pending_add(struct pending_queue *queue, const struct pfc_stack_sample *samp
 			   (queue->is_sorted && queue->rows[queue->count - 1].time_ns <= sample->time_ns);
 	queue->count++;
 	return 0;
+}
+
+bool pending_may_hold(const struct pending_queue *queue, uint64_t bytes)
+{
+	return bytes <= HELD_BYTES_MAX && queue->held_bytes <= HELD_BYTES_MAX - bytes;
+}
+
+void pending_hold(struct pending_queue *queue, struct pending_stack *stack)
+{
+	queue->rows[queue->count - 1].held = stack;
+	queue->held_bytes += stack->bytes;
 }
 
 /* The place in ips grows with arrival, so it breaks ties. */
@@ -115,6 +128,10 @@ void pending_drop(struct pending_queue *queue, uint32_t count)
 	if (count == 0) {
 		return;
 	}
+	for (uint32_t i = 0; i < count; i++) {
+		queue->held_bytes -= queue->rows[i].held != NULL ? queue->rows[i].held->bytes : 0;
+		free(queue->rows[i].held);
+	}
 	for (uint32_t i = count; i < queue->count; i++) {
 		struct pending *row = &queue->rows[i];
 		uint64_t ip_count = (uint64_t)row->kernel_count + row->user_count;
@@ -132,6 +149,9 @@ void pending_drop(struct pending_queue *queue, uint32_t count)
 
 void pending_finish(struct pending_queue *queue)
 {
+	for (uint32_t i = 0; i < queue->count; i++) {
+		free(queue->rows[i].held);
+	}
 	free(queue->rows);
 	free(queue->ips);
 	free(queue->spare);

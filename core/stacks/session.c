@@ -110,7 +110,7 @@ static int write_name(void *ctx, struct space_thread *thread)
 	return session->threads.count == SESSION_ROWS ? write_rows(session) : 0;
 }
 
-static void drain_stream(struct pfc_stacks_session *session)
+void session_drain(struct pfc_stacks_session *session)
 {
 	struct pfc_target_event event;
 	uint32_t taken = 0;
@@ -204,7 +204,7 @@ static uint32_t cut_junk(struct pfc_stacks_session *session, struct space *space
 {
 	uint32_t count = sample->user_count;
 
-	if (space == NULL || space->map_count == 0) {
+	if (space == NULL || space->map_count == 0 || (sample->flags & PENDING_WALKED) != 0) {
 		return count;
 	}
 	while (count > 1 && space_find(&session->spaces, space, sample->time_ns, ips[count - 1] - 1) == NULL) {
@@ -214,23 +214,48 @@ static uint32_t cut_junk(struct pfc_stacks_session *session, struct space *space
 	return count;
 }
 
+/* The user addresses of a sample, innermost first; *ret_count of them. */
+static const uint64_t *user_addresses(struct pfc_stacks_session *session, struct space *space, struct pending *sample,
+				      uint32_t *ret_count)
+{
+	const uint64_t *ips = session->pending.ips + sample->ips_at + sample->kernel_count;
+
+	if (sample->held != NULL) {
+		*ret_count = session_walk_held(session, space, sample);
+		return session->walked_ips;
+	}
+	if ((sample->flags & PENDING_WALKED) != 0 && (space != NULL ? space->id : 0) != sample->space_id) {
+		/* Walked by the mappings of a program that it no longer ran. */
+		session->counts.walked_early++;
+		sample->end = UNWIND_END_BROKEN;
+		*ret_count = sample->user_count > 0 ? 1 : 0;
+		return ips;
+	}
+	*ret_count = cut_junk(session, space, sample, ips);
+	return ips;
+}
+
 /* Outermost user frame first, innermost kernel frame last. */
-static int resolve_stack(struct pfc_stacks_session *session, const struct pending *sample, uint32_t *ret)
+static int resolve_stack(struct pfc_stacks_session *session, struct pending *sample, uint32_t *ret)
 {
 	const uint64_t *kernel_ips = session->pending.ips + sample->ips_at;
-	const uint64_t *user_ips = kernel_ips + sample->kernel_count;
 	struct space *space = spaces_at(&session->spaces, sample->pid, sample->time_ns);
-	uint32_t user_count = cut_junk(session, space, sample, user_ips);
+	uint32_t user_count;
+	const uint64_t *user_ips = user_addresses(session, space, sample, &user_count);
+	bool is_walked = (sample->flags & PENDING_WALKED) != 0;
 	uint32_t stack = 0;
 	uint32_t location;
 	int status = 0;
 
 	for (uint32_t i = user_count; i > 0 && status == 0; i--) {
-		bool is_caller = i > 1 || (sample->flags & PFC_STACK_CALLERS) != 0;
+		bool is_caller = !is_walked && (i > 1 || (sample->flags & PFC_STACK_CALLERS) != 0);
 
 		status = locate_user(session, space, sample->time_ns, user_ips[i - 1], is_caller, &location);
 		if (status == 0) {
 			status = intern_stack(&session->intern, stack, location, &stack);
+		}
+		if (status == 0 && i == user_count && is_walked && sample->end == UNWIND_END_ROOT) {
+			session->intern.location_is_root[location] = 1;
 		}
 	}
 	for (uint32_t i = sample->kernel_count; i > 0 && status == 0; i--) {
@@ -262,6 +287,10 @@ static int keep_sample(struct pfc_stacks_session *session, const struct pending 
 	session->counts.with_kernel += sample->kernel_count > 0;
 	session->counts.user_truncated += (sample->flags & PFC_STACK_USER_TRUNCATED) != 0;
 	session->counts.kernel_truncated += (sample->flags & PFC_STACK_KERNEL_TRUNCATED) != 0;
+	if ((sample->flags & PENDING_WALKED) != 0) {
+		session->counts.walked++;
+		session->counts.ends[sample->end]++;
+	}
 	if (thread != NULL && thread->is_new) {
 		write_name(session, thread);
 	}
@@ -275,7 +304,7 @@ static int resolve_until(struct pfc_stacks_session *session, uint64_t limit_ns, 
 
 	pending_sort(&session->pending);
 	for (; done < session->pending.count && done < most; done++) {
-		const struct pending *sample = &session->pending.rows[done];
+		struct pending *sample = &session->pending.rows[done];
 		uint32_t stack;
 
 		if (sample->time_ns >= limit_ns) {
@@ -296,7 +325,7 @@ static int resolve_until(struct pfc_stacks_session *session, uint64_t limit_ns, 
 
 static int resolve_due(struct pfc_stacks_session *session, uint64_t complete_ns)
 {
-	drain_stream(session);
+	session_drain(session);
 	return resolve_until(session, complete_ns < session->sync_ns ? complete_ns : session->sync_ns, UINT32_MAX);
 }
 
@@ -314,6 +343,11 @@ static int make_room(struct pfc_stacks_session *session)
 	return session->status;
 }
 
+static int take_sample(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample)
+{
+	return session_has_registers(sample) ? session_add_walk(session, sample) : pending_add(&session->pending, sample);
+}
+
 int session_add(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample)
 {
 	int status;
@@ -323,12 +357,12 @@ int session_add(struct pfc_stacks_session *session, const struct pfc_stack_sampl
 	}
 	status = session->status;
 	if (status == 0) {
-		status = pending_add(&session->pending, sample);
+		status = take_sample(session, sample);
 	}
 	if (status == PFC_ENOSPC && session->status == 0) {
 		status = make_room(session);
 		if (status == 0) {
-			status = pending_add(&session->pending, sample);
+			status = take_sample(session, sample);
 		}
 	}
 	if (status != 0) {
@@ -360,12 +394,12 @@ static void await_events(struct pfc_stacks_session *session)
 {
 	uint64_t deadline_ns = now_ns() + SYNC_WAIT_NS;
 
-	drain_stream(session);
+	session_drain(session);
 	while (session->sync_ns <= session->newest_ns && now_ns() < deadline_ns) {
 		struct pollfd poll_fd = { .fd = session->target->fd(session->target->ctx), .events = POLLIN };
 
 		poll(&poll_fd, 1, 10);
-		drain_stream(session);
+		session_drain(session);
 	}
 }
 
@@ -541,6 +575,7 @@ void session_close(struct pfc_stacks_session *session)
 	pending_finish(&session->pending);
 	intern_finish(&session->intern);
 	free(session->cache);
+	free(session->rules);
 	free(session->port);
 	free(session->event);
 	free(session->weight_unit);

@@ -12,8 +12,10 @@
 #include "stacks/pending.h"
 #include "stacks/space.h"
 #include "stacks/symbolize.h"
+#include "stacks/unwind.h"
 
-#define SESSION_ROWS 4096 /* buffered before they go to the writer */
+#define SESSION_ROWS  4096 /* buffered before they go to the writer */
+#define SESSION_DEPTH 1024 /* frames of a walk */
 
 /** The location of an instruction pointer, as long as its space has this stamp. */
 struct session_cached {
@@ -33,6 +35,11 @@ struct session_counts {
 	uint64_t resolved_early;  /* before the target's events had caught up */
 	uint64_t target_lost;     /* events of the target that the core lost */
 	uint64_t lost_samples;    /* no room in a table */
+	uint64_t walked;          /* by registers and stack */
+	uint64_t ends[UNWIND_ENDS];
+	uint64_t walked_early;    /* the process had exec'd, told later: only the innermost frame was kept */
+	uint64_t by_frame_pointer; /* steps of walks through code without information */
+	uint64_t stack_bytes_max;  /* most that a complete walk used of its copy */
 };
 
 struct pfc_stacks_session {
@@ -49,6 +56,8 @@ struct pfc_stacks_session {
 	struct kernel kernel;
 	struct pending_queue pending;
 	struct session_cached *cache;
+	struct unwind_cached *rules; /* UNWIND_CACHE_SLOTS; made with the first walk */
+	uint64_t walked_ips[SESSION_DEPTH];
 	uint64_t sync_ns;     /* the target's events before this have been taken in */
 	uint64_t commit_ns;   /* of the last commit */
 	uint64_t newest_ns;   /* latest sample added */
@@ -77,6 +86,21 @@ int session_tick(struct pfc_stacks_session *session, uint64_t complete_ns);
 int session_finish(struct pfc_stacks_session *session);
 void session_close(struct pfc_stacks_session *session);
 uint64_t session_sample_count(const struct pfc_stacks_session *session);
+
+/** Take in what the target's stream has (session.c). */
+void session_drain(struct pfc_stacks_session *session);
+
+/** Whether a sample brings registers and stack to walk (session_walk.c). */
+bool session_has_registers(const struct pfc_stack_sample *sample);
+
+/**
+ * Walk a sample's stack and add it to the pending ones; held back where the mappings are not known yet.
+ * Returns: 0; PFC_ENOSPC: the queue is full; PFC_ENOMEM.
+ */
+int session_add_walk(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample);
+
+/** Walk a stack that was held, now that the mappings are known: the addresses are in walked_ips. Returns their number. */
+uint32_t session_walk_held(struct pfc_stacks_session *session, struct space *space, struct pending *sample);
 
 /** State how complete the artifact is (facts.c). frames: as symbolized; 0 or the writer's error. */
 int facts_state(const struct pfc_stacks_session *session, const struct frames *frames,
