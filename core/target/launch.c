@@ -37,6 +37,7 @@ void launch_init(struct launch *launch)
 	launch->error_fd = -1;
 	launch->guardian_fd = -1;
 	launch->output_fd = -1;
+	cage_init(&launch->cage);
 }
 
 /* ---- the child: only calls that are safe after fork in a program with threads ---- */
@@ -159,7 +160,7 @@ static void __attribute__((noreturn)) child_main(const struct child *child)
 }
 
 /* In the child's group, so that the group's number stays taken: waits for our end, or for a byte that says all is well. */
-static void __attribute__((noreturn)) guardian_main(int fd, pid_t group)
+static void __attribute__((noreturn)) guardian_main(int fd, pid_t group, struct cage *cage)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	char byte;
@@ -170,10 +171,13 @@ static void __attribute__((noreturn)) guardian_main(int fd, pid_t group)
 		sigaction(i, &ignore, NULL);
 	}
 	prctl(PR_SET_NAME, "profcore-guard");
-	if (fd != 0) {
-		dup2(fd, 0);
+	fd = fcntl(fd, F_DUPFD, 16);
+	cage->kill_fd = fcntl(cage->kill_fd, F_DUPFD, 16);
+	dup2(fd, 0);
+	if (cage->kill_fd >= 0) {
+		cage->kill_fd = dup2(cage->kill_fd, 1);
 	}
-	syscall(SYS_close_range, 1, ~0u, 0);
+	syscall(SYS_close_range, cage->kill_fd >= 0 ? 2 : 1, ~0u, 0);
 	if (chdir("/") < 0 || getpgrp() != group) {
 		_exit(1);
 	}
@@ -181,6 +185,8 @@ static void __attribute__((noreturn)) guardian_main(int fd, pid_t group)
 		got = read(0, &byte, 1);
 	} while (got < 0 && errno == EINTR);
 	if (got == 0) {
+		cage_kill(cage);
+		cage_remove(cage);
 		kill(-group, SIGKILL); /* and us */
 	}
 	_exit(0);
@@ -238,7 +244,7 @@ static int start_guardian(struct launch *launch, struct pfc_error *err)
 	}
 	pid = fork_quietly();
 	if (pid == 0) {
-		guardian_main(pair[1], launch->pid);
+		guardian_main(pair[1], launch->pid, &launch->cage);
 	}
 	close(pair[1]);
 	launch->guardian_fd = pair[0];
@@ -340,7 +346,11 @@ int launch_start(struct launch *launch, const char *command, const char *directo
 	if (null_fd >= 0) {
 		close(null_fd);
 	}
-	return status < 0 ? status : start_guardian(launch, err);
+	if (status < 0) {
+		return status;
+	}
+	cage_make(&launch->cage, launch->pid); /* without one its group and its known processes have to do */
+	return start_guardian(launch, err);
 }
 
 /* ---- environment ---- */
@@ -523,9 +533,15 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-void launch_finish(struct launch *launch)
+void launch_kill(const struct launch *launch)
 {
 	launch_signal(launch, SIGKILL);
+	cage_kill(&launch->cage);
+}
+
+void launch_finish(struct launch *launch)
+{
+	launch_kill(launch);
 	if (launch->pid > 0) {
 		kill(launch->pid, SIGKILL); /* should it not have reached its group */
 	}
@@ -534,6 +550,7 @@ void launch_finish(struct launch *launch)
 	}
 	reap(launch->pid);
 	reap(launch->guardian_pid);
+	cage_remove(&launch->cage);
 	close_fd(&launch->pid_fd);
 	close_fd(&launch->hold_fd);
 	close_fd(&launch->error_fd);

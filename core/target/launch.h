@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A command as a child of ours: forked and held before exec, then released with its final environment. It has a process
- * group of its own. It dies with us: the child by its parent-death signal, its group by a guardian, a tiny process in the
- * group that waits for the end of a socket that only we hold. What left the group is stopped by target_close, but outlives a
- * SIGKILL of ours.
+ * group of its own and, where we may make one, a cgroup. It dies with us: the child by its parent-death signal, its group and
+ * cgroup by a guardian, a tiny process in the group that waits for the end of a socket that only we hold. Without a cgroup,
+ * what left the group is stopped by target_close, but outlives a SIGKILL of ours.
  */
 #ifndef CORE_TARGET_LAUNCH_H
 #define CORE_TARGET_LAUNCH_H
@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "target/cage.h"
 
 struct launch {
 	char **words;
@@ -27,6 +28,7 @@ struct launch {
 	pid_t guardian_pid;
 	int guardian_fd;
 	int output_fd; /* ours, a copy */
+	struct cage cage;
 };
 
 /** All descriptors -1. */
@@ -47,6 +49,9 @@ int launch_release(struct launch *launch, struct pfc_error *err);
 
 /** True when it ended; *ret_status as waitpid gives it. It stays a zombie, so that its id is not used again. */
 bool launch_has_ended(const struct launch *launch, int *ret_status);
+
+/** SIGKILL to the group and all in the cgroup. */
+void launch_kill(const struct launch *launch);
 
 /** Signal the whole group. */
 void launch_signal(const struct launch *launch, int signal);

@@ -21,7 +21,7 @@
 
 #define TAIL_LINES     6
 #define STOP_POLL_NS   5000000
-#define KILL_ROUNDS    100 /* a tree that forks as fast as it can is killed in this many rounds, or is told about */
+#define KILL_NS        3000000000u /* a tree whose members leave the group as fast as they are killed: at most this long */
 #define CMDLINE_BYTES  4096
 #define JSON_PIDS_MAX  1000
 #define SAME_START_NS  30000000 /* /proc tells a start to a tick of 10 ms */
@@ -372,25 +372,31 @@ json_t *target_to_json(struct target *target)
 
 /* ---- close ---- */
 
-/* Signal one process of the tree, made sure by its start time that the id is not another's by now. */
-static void signal_process(const struct tracker *tracker, const struct proc *proc, int signal)
+/*
+ * Signal (0: only ask) one process of the tree, made sure by its start time that the id is not another's by now. Returns
+ * whether it is alive.
+ */
+static bool signal_process(const struct tracker *tracker, const struct proc *proc, int signal)
 {
 	int fd = (int)syscall(SYS_pidfd_open, proc->pid, 0);
 	struct proc_stat stat;
+	bool is_alive = false;
 	int64_t apart_ns;
 
 	if (fd < 0) {
-		return;
+		return false;
 	}
-	if (procfs_stat(proc->pid, &stat) == 0 && proc->pid != tracker->ignored_pid && proc->pid != getpid()) {
+	if (proc->pid != tracker->ignored_pid && proc->pid != getpid() && procfs_stat(proc->pid, &stat) == 0 &&
+	    stat.state != 'Z' && stat.state != 'X') {
 		apart_ns = procfs_start_ns(stat.start_ticks) - proc->start_ns;
+		is_alive = apart_ns > -SAME_START_NS && apart_ns < SAME_START_NS;
 		/* The group is told to end as a group: a second SIGTERM may mean "at once" to a program. */
-		if (apart_ns > -SAME_START_NS && apart_ns < SAME_START_NS &&
-		    (signal == SIGKILL || stat.pgrp != tracker->group)) {
+		if (is_alive && signal != 0 && (signal == SIGKILL || stat.pgrp != tracker->group)) {
 			syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
 		}
 	}
 	close(fd);
+	return is_alive;
 }
 
 struct signal_all {
@@ -403,13 +409,10 @@ static void signal_each(void *ctx, struct proc *proc)
 {
 	struct signal_all *all = ctx;
 
-	all->count++;
-	if (all->signal != 0) {
-		signal_process(all->tracker, proc, all->signal);
-	}
+	all->count += signal_process(all->tracker, proc, all->signal);
 }
 
-/* Signal (0: only count) every process of the tree, also those that left the group. Returns how many there are. */
+/* Signal (0: only count) every process of the tree, also those that left the group. Returns how many are alive. */
 static uint32_t signal_tree(struct target *target, int signal)
 {
 	struct signal_all all = { .tracker = &target->tracker, .signal = signal };
@@ -444,13 +447,12 @@ static void stop_tree(struct target *target)
 			nap();
 		}
 	}
-	launch_signal(&target->launch, SIGKILL);
-	for (int round = 0; round < KILL_ROUNDS; round++) {
+	launch_kill(&target->launch);
+	until_ns = procfs_now_ns() + KILL_NS;
+	do {
+		/* First what was started up to now has to be known. */
 		tracker_settle(&target->tracker);
-		if (signal_tree(target, SIGKILL) == 0) {
-			break;
-		}
-	}
+	} while (signal_tree(target, SIGKILL) > 0 && procfs_now_ns() < until_ns);
 }
 
 void target_close(struct target *target)

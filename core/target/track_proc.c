@@ -4,18 +4,27 @@
  * What lives and dies between two looks is not seen.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "target/track.h"
 
 #define INTERVAL_NS    50000000u
-#define COST_SHARE     20u /* rest this many times as long as a look took */
-#define INTERVAL_NS_MAX 2000000000u
+#define COST_SHARE     20u /* rest this many times as long as a look took of the CPU */
+#define INTERVAL_NS_MAX 500000000u
 
 struct track_proc {
 	uint64_t next_ns;
 	int32_t *known; /* processes of the machine at the last look, ascending */
 	size_t known_count;
 };
+
+static uint64_t own_cpu_ns(void)
+{
+	struct timespec spent;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+	return (uint64_t)spent.tv_sec * 1000000000u + (uint64_t)spent.tv_nsec;
+}
 
 static int compare_pids(const void *a, const void *b)
 {
@@ -90,6 +99,7 @@ static void refresh_all(struct tracker *tracker, uint64_t time_ns)
 uint64_t track_proc_look(struct tracker *tracker, struct track_proc *proc)
 {
 	uint64_t now_ns = procfs_now_ns();
+	uint64_t began_cpu_ns = own_cpu_ns();
 	uint64_t rest_ns;
 
 	if (now_ns < proc->next_ns) {
@@ -98,7 +108,7 @@ uint64_t track_proc_look(struct tracker *tracker, struct track_proc *proc)
 	tracker_drop_ended(tracker, now_ns);
 	refresh_all(tracker, now_ns);
 	find_new(tracker, proc, now_ns);
-	rest_ns = (procfs_now_ns() - now_ns) * COST_SHARE;
+	rest_ns = (own_cpu_ns() - began_cpu_ns) * COST_SHARE;
 	if (rest_ns < INTERVAL_NS) {
 		rest_ns = INTERVAL_NS;
 	}
@@ -119,6 +129,11 @@ int track_proc_open(struct tracker *tracker, struct track_proc **ret, struct pfc
 
 	if (proc == NULL) {
 		return error_nomem(err);
+	}
+	/* What runs now and is of the target is found by the first listing: new is what comes later. */
+	if (procfs_numbers("/proc", &proc->known, &proc->known_count) < 0) {
+		proc->known = NULL;
+		proc->known_count = 0;
 	}
 	proc->next_ns = procfs_now_ns() + INTERVAL_NS;
 	*ret = proc;

@@ -225,12 +225,12 @@ START_TEST(test_ready_when_a_port_or_a_url_answers)
 	char command[1024];
 	char ready[64];
 
-	snprintf(command, sizeof(command), "python3 -c '%s' %d 204", SERVER, port);
+	snprintf(command, sizeof(command), "/usr/bin/python3 -c '%s' %d 204", SERVER, port);
 	snprintf(ready, sizeof(ready), "tcp:%d", port);
 	ck_assert_msg(try_ready(command, ready, 8, &err) == 1, "%s: %s (%s)", err.what, err.why, err.hint);
 	snprintf(ready, sizeof(ready), "http://localhost:%d/health?x=1", port);
 	ck_assert_msg(try_ready(command, ready, 8, &err) == 1, "%s: %s (%s)", err.what, err.why, err.hint);
-	snprintf(command, sizeof(command), "python3 -c '%s' %d 503", SERVER, port);
+	snprintf(command, sizeof(command), "/usr/bin/python3 -c '%s' %d 503", SERVER, port);
 	ck_assert_int_eq(try_ready(command, ready, 1.5, &err), PFC_ETIMEDOUT);
 	ck_assert_msg(strstr(err.why, "503") != NULL, "%s", err.why);
 }

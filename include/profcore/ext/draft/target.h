@@ -19,7 +19,11 @@ extern "C" {
 
 /** Kinds of events. */
 enum pfc_target_event_kind {
-	PFC_TARGET_FORK = 1, /* pid/tid were created by ppid; a thread when pid == ppid, else a process */
+	/*
+	 * pid/tid were created by ppid; a thread when pid == ppid, else a process. A new process has its parent's mappings and
+	 * name, a new thread the name: no MAP and NAME repeat them.
+	 */
+	PFC_TARGET_FORK = 1,
 	PFC_TARGET_EXEC = 2, /* pid runs a new program: its mappings start anew; text = new name */
 	PFC_TARGET_NAME = 3, /* tid is called text now */
 	PFC_TARGET_EXIT = 4, /* tid ended; the process when tid == pid */
