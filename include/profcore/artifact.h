@@ -86,7 +86,8 @@ struct pfc_writer {
 	 *          (struct pfc_string for PFC_UTF8).
 	 * Thread:  [owner]
 	 * Memory:  copies before it returns.
-	 * Returns: 0; PFC_EINVAL, PFC_ENOMEM, PFC_ENOSPC, PFC_EIO. Rows are kept whole or not at all.
+	 * Returns: 0; PFC_EINVAL, PFC_ENOMEM, PFC_ENOSPC, PFC_EIO. Rows are kept whole or not at all; those that cannot be
+	 *          kept are counted as a loss ("not_written") by the writer itself.
 	 * Since:   1.0
 	 */
 	int32_t (*append)(void *ctx, uint32_t table, uint64_t row_count, const void *const *columns);

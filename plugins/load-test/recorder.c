@@ -79,7 +79,7 @@ static void append_batch(struct load_recorder *recorder)
 	}
 	status = recorder->writer->append(recorder->writer->ctx, recorder->table, recorder->rows, arrays);
 	if (status != 0) {
-		recorder->host->loss(recorder->host->ctx, "requests", "write_failed", recorder->rows);
+		/* The writer has counted these rows as lost. */
 		recorder->status = recorder->status != 0 ? recorder->status : status;
 	}
 	recorder->rows = 0;

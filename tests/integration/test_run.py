@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import harness
+import json_schema
 
 NULL = """
 [run]
@@ -68,6 +69,20 @@ def test_run_of_a_command(tmp):
     kept = manifest(tmp)
     assert kept["phase"] == "sealed" and kept["status"] == "complete"
     assert kept["window"]["ended_by"] == "duration"
+
+
+def check_schema(answer):
+    schema = json.loads((harness.source_dir() / "docs" / "run.schema.json").read_text())
+    json_schema.check(dict(answer), schema)
+
+
+def test_json_keeps_to_its_schema(tmp):
+    check_schema(harness.profcore_json("-c", config(tmp), "--json"))
+    check_schema(harness.profcore_json("-c", config(tmp, "pid = 4194303"), "--json"))
+    plugin = harness.build_dir() / "tests" / "plugins" / "crash-run.so"
+    answer = harness.profcore_json("-c", config(tmp, more=f"[plugin:bad]\nuse = {plugin}\n"), "--json")
+    check_schema(answer)
+    assert answer["exit_code"] == 1 and answer["status"] == "partial"
 
 
 def test_target_of_a_run_is_gone_afterwards(tmp):
@@ -222,6 +237,7 @@ def slow(tmp, duration="2s", port=18473):
 def test_slow_endpoint_names_the_hot_function(tmp):
     answer = harness.profcore_json("-c", slow(tmp), "--json")
     answer.result.ok()
+    check_schema(answer)
     assert answer["top_functions"][0]["function"] == "hash_rounds", answer["top_functions"][:3]
     assert answer["load"]["requests"] > 50 and answer["load"]["errors"] == 0
     assert answer["load"]["p99_ms"] >= answer["load"]["p50_ms"] > 0
