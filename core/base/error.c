@@ -105,7 +105,7 @@ const char *error_status_name(int status)
 		"PFC_ENOTSUP",  "PFC_ENOENT",  "PFC_ETARGET",   "PFC_ENODATA",   "PFC_ETIMEDOUT", "PFC_ECANCELED",
 		"PFC_ECORRUPT", "PFC_EPROTO",  "PFC_EAGAIN",    "PFC_ELOST",
 	};
-	int index = -status;
+	int count = (int)(sizeof(names) / sizeof(names[0]));
 
-	return index >= 0 && index < (int)(sizeof(names) / sizeof(names[0])) ? names[index] : "PFC_E?";
+	return status <= 0 && status > -count ? names[-status] : "PFC_E?";
 }

@@ -21,7 +21,13 @@
 #define KILL_AFTER_NS   NS_PER_SECOND
 /* Packets of one stage taken in a row, so that one that floods us does not starve the others. */
 #define PACKETS_IN_TURN 64
+/* Packets that an ended stage's socket can still hold; a child of the plugin may go on filling it. */
+#define PACKETS_AT_END  4096
 #define GATES_MAX       1000
+#define GATE_BYTES_MAX  4000
+#define ENV_MAX         256
+/* Past what the stage's host lets through (stage/host.c): only a plugin that bypasses it gets here. */
+#define LOG_LINES_MAX   4000
 #define WAIT_MAX_NS     (100 * NS_PER_MS)
 
 void loop_log(struct run *run, int level, const char *origin, const char *text)
@@ -39,26 +45,36 @@ void loop_log(struct run *run, int level, const char *origin, const char *text)
 
 /* ---- what a stage says ---- */
 
+/* The failure that a message tells of; a status that no plugin can have is one of the protocol. */
+static void take_failure(struct run *run, struct run_stage *stage, const char *phase, const json_t *message)
+{
+	int64_t status = protocol_int(message, "status");
+	struct pfc_error err;
+
+	error_set(&err, status >= PFC_ELOST ? (int)status : PFC_EPROTO, protocol_text(message, "why"), "%s",
+		  protocol_text(message, "what"));
+	error_hint(&err, "%s", protocol_text(message, "hint"));
+	settle_failure(run, stage, phase, &err);
+}
+
 static void on_done(struct run *run, struct run_stage *stage, const json_t *message)
 {
 	const char *phase = protocol_text(message, "phase");
-	int status = (int)protocol_int(message, "status");
+	bool has_failed = protocol_int(message, "status") < 0;
 	uint64_t now = clock_now();
 	uint64_t at = (uint64_t)protocol_int(message, "at");
-	struct pfc_error err;
 
-	if (stage->waiting == NULL || !str_equal(stage->waiting, phase)) {
-		return; /* an answer that nobody asked for */
+	/* Nobody asked, or it comes too late: who was told to quit, or sent a signal, has only its end left, with a deadline. */
+	if (stage->waiting == NULL || stage->is_quitting || !str_equal(stage->waiting, phase)) {
+		return;
 	}
 	stage->waiting = NULL;
 	stage->deadline_ns = 0;
 	at = at >= stage->asked_ns && at <= now ? at : now;
-	if (status < 0) {
-		error_set(&err, status, protocol_text(message, "why"), "%s", protocol_text(message, "what"));
-		error_hint(&err, "%s", protocol_text(message, "hint"));
-		settle_failure(run, stage, phase, &err);
+	if (has_failed) {
+		take_failure(run, stage, phase, message);
 	}
-	if (str_equal(phase, "start") && status == 0) {
+	if (str_equal(phase, "start") && !has_failed) {
 		stage->started_ns = at;
 		stage->has_run = true;
 	} else if (str_equal(phase, "stop")) {
@@ -68,14 +84,9 @@ static void on_done(struct run *run, struct run_stage *stage, const json_t *mess
 
 static void on_ran(struct run *run, struct run_stage *stage, const json_t *message)
 {
-	int status = (int)protocol_int(message, "status");
-	struct pfc_error err;
-
 	stage->run_ended = true;
-	if (status < 0) {
-		error_set(&err, status, protocol_text(message, "why"), "%s", protocol_text(message, "what"));
-		error_hint(&err, "%s", protocol_text(message, "hint"));
-		settle_failure(run, stage, "run", &err);
+	if (protocol_int(message, "status") < 0) {
+		take_failure(run, stage, "run", message);
 	}
 }
 
@@ -106,14 +117,52 @@ static void on_output(struct run_stage *stage, const json_t *message)
 	}
 }
 
-static void on_gate(struct run_stage *stage, const json_t *message)
+static void on_gate(struct run *run, struct run_stage *stage, const json_t *message)
 {
-	if (json_array_size(stage->gates) < GATES_MAX) {
-		json_array_append_new(stage->gates,
-				      json_pack("{s:s, s:s, s:i, s:s}", "stage", stage->plan->name, "expression",
-						protocol_text(message, "expression"), "verdict",
-						(int)protocol_int(message, "verdict"), "detail",
-						protocol_text(message, "detail")));
+	int64_t verdict = protocol_int(message, "verdict");
+	struct pfc_error err;
+
+	if (json_array_size(stage->gates) >= GATES_MAX) { /* the one that is dropped could be the one that fails */
+		error_set(&err, PFC_EPROTO, "more gates than a run can hold", "gate of stage '%s'", stage->plan->name);
+		settle_failure(run, stage, "run", &err);
+		return;
+	}
+	if (verdict < PFC_GATE_PASS || verdict > PFC_GATE_INCONCLUSIVE) {
+		verdict = PFC_GATE_INCONCLUSIVE;
+	}
+	json_array_append_new(stage->gates,
+			      json_pack("{s:s, s:o, s:i, s:o}", "stage", stage->plan->name, "expression",
+					protocol_string(protocol_text(message, "expression"), GATE_BYTES_MAX), "verdict",
+					(int)verdict, "detail",
+					protocol_string(protocol_text(message, "detail"), GATE_BYTES_MAX)));
+}
+
+/* Set in the target before its exec, so the name must be one, and both texts. */
+static void on_env(struct run *run, struct run_stage *stage, const json_t *message)
+{
+	const char *name = protocol_text(message, "name");
+	json_t *value = json_object_get(message, "value");
+	struct pfc_error err;
+
+	if (stage->waiting == NULL || name[0] == '\0' || strchr(name, '=') != NULL || !json_is_string(value)) {
+		return;
+	}
+	if (json_object_size(stage->env) >= ENV_MAX) {
+		error_set(&err, PFC_EPROTO, "more environment variables than a target is given", "target_env of stage '%s'",
+			  stage->plan->name);
+		settle_failure(run, stage, stage->waiting, &err);
+		return;
+	}
+	json_object_set(stage->env, name, value);
+}
+
+static void on_log(struct run *run, struct run_stage *stage, const json_t *message)
+{
+	int64_t level = protocol_int(message, "level");
+
+	if (stage->log_lines++ < LOG_LINES_MAX) {
+		loop_log(run, level >= PFC_LOG_ERROR && level <= PFC_LOG_DEBUG ? (int)level : PFC_LOG_INFO, stage->plan->name,
+			 protocol_text(message, "text"));
 	}
 }
 
@@ -146,16 +195,13 @@ static void on_message(struct run *run, struct run_stage *stage, const json_t *m
 	} else if (str_equal(op, "output")) {
 		on_output(stage, message);
 	} else if (str_equal(op, "log")) {
-		int level = (int)protocol_int(message, "level");
-
-		loop_log(run, level >= PFC_LOG_ERROR && level <= PFC_LOG_DEBUG ? level : PFC_LOG_INFO, stage->plan->name,
-			 protocol_text(message, "text"));
+		on_log(run, stage, message);
 	} else if (str_equal(op, "gate")) {
-		on_gate(stage, message);
+		on_gate(run, stage, message);
 	} else if (str_equal(op, "pids")) {
 		on_pids(run, stage);
-	} else if (str_equal(op, "env") && stage->waiting != NULL) {
-		json_object_set(stage->env, protocol_text(message, "name"), json_object_get(message, "value"));
+	} else if (str_equal(op, "env")) {
+		on_env(run, stage, message);
 	}
 }
 
@@ -190,9 +236,9 @@ static void on_broken_socket(struct run *run, struct run_stage *stage, int statu
 	run_stage_kill(stage);
 }
 
-static void read_stage(struct run *run, struct run_stage *stage)
+static void read_stage(struct run *run, struct run_stage *stage, int packets)
 {
-	for (int i = 0; i < PACKETS_IN_TURN && stage->control >= 0; i++) {
+	for (int i = 0; i < packets && stage->control >= 0; i++) {
 		json_t *message = NULL;
 		int rc = protocol_receive(stage->control, false, &message);
 
@@ -275,21 +321,13 @@ static struct timespec time_left(const struct run *run, uint64_t until_ns)
 
 static void handle_stage(struct run *run, struct run_stage *stage, const struct pollfd *control, const struct pollfd *pid)
 {
-	if (control->revents != 0) {
-		read_stage(run, stage);
+	if (control->revents != 0 && pid->revents == 0) {
+		read_stage(run, stage, PACKETS_IN_TURN);
 	}
 	if (pid->revents != 0 && run_stage_is_alive(stage)) {
 		/* What it said before it ended comes first. */
-		while (stage->control >= 0 && control->revents == 0) {
-			json_t *message = NULL;
-
-			if (protocol_receive(stage->control, false, &message) < 0) {
-				break;
-			}
-			on_message(run, stage, message);
-			json_decref(message);
-		}
-		if (run_stage_reap(stage)) {
+		read_stage(run, stage, PACKETS_AT_END);
+		if (run_stage_is_alive(stage) && run_stage_reap(stage)) {
 			settle_end(run, stage);
 		}
 	}

@@ -27,7 +27,12 @@ int64_t record_lost(const struct run_output *output)
 	int64_t lost = 0;
 
 	json_object_foreach (json_object_get(output->report, "lost"), cause, count) {
-		lost += json_integer_value(count);
+		json_int_t more = json_integer_value(count);
+
+		/* A stage may say anything: losses never take one another back, nor pass the largest number. */
+		if (more > 0 && __builtin_add_overflow(lost, more, &lost)) {
+			return INT64_MAX;
+		}
 	}
 	return lost;
 }
@@ -40,7 +45,7 @@ int64_t record_rows(const struct run_output *output)
 	int64_t most = 0;
 
 	if (json_is_integer(rows)) {
-		return json_integer_value(rows);
+		return json_integer_value(rows) > 0 ? json_integer_value(rows) : 0;
 	}
 	json_object_foreach (json_object_get(output->report, "rows"), table, count) {
 		most = json_integer_value(count) > most ? json_integer_value(count) : most;
@@ -303,8 +308,9 @@ void record_write(struct run *run)
 {
 	json_t *manifest = manifest_to_json(run);
 	struct pfc_error err;
+	int rc = manifest != NULL ? rundir_write_json(run->dir, "manifest.json", manifest, &err) : error_nomem(&err);
 
-	if (manifest == NULL || rundir_write_json(run->dir, "manifest.json", manifest, &err) < 0) {
+	if (rc < 0) {
 		if (!run->has_write_error) {
 			log_failure(&err);
 		}
@@ -456,9 +462,8 @@ static void print_trouble(const struct run *run, FILE *to)
 					(long long)record_rows(output));
 			}
 			if (lost > 0) {
-				fprintf(to, "  %s.%s lost %lld observations of %lld\n", stage->plan->name,
-					output->plan->port->name, (long long)lost,
-					(long long)(lost + record_rows(output)));
+				fprintf(to, "  %s.%s lost %lld observations, kept %lld\n", stage->plan->name,
+					output->plan->port->name, (long long)lost, (long long)record_rows(output));
 			}
 		}
 	}

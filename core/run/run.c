@@ -210,6 +210,7 @@ static void start_processes(struct run *run)
 		if (spawn_stage(run, stage, &err) < 0) {
 			stage->failure.status = 0;
 			settle_failure(run, stage, "create", &err);
+			settle_end(run, stage); /* its outputs may have been made: no transform waits for them */
 		}
 	}
 	loop_wait_answers(run);

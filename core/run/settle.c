@@ -60,6 +60,17 @@ static void complain_empty(struct run *run, struct run_stage *stage, const struc
 	stage->state = STAGE_FAILED;
 }
 
+/* Its process ended as it should, and yet it never said what became of this output. */
+static void complain_unsaid(struct run *run, struct run_stage *stage, const struct run_output *output)
+{
+	struct pfc_error err;
+
+	error_set(&err, PFC_EPROTO, "it ended without closing it", "output '%s' of stage '%s'", output->plan->port->name,
+		  stage->plan->name);
+	settle_failure(run, stage, "finish", &err);
+	stage->state = STAGE_FAILED;
+}
+
 static void settle_output(struct run *run, struct run_stage *stage, struct run_output *output)
 {
 	if (output->state != OUTPUT_WRITING) {
@@ -71,6 +82,8 @@ static void settle_output(struct run *run, struct run_stage *stage, struct run_o
 	}
 	if (output->is_sealed && is_empty(stage, output)) {
 		complain_empty(run, stage, output);
+	} else if (!output->is_sealed && stage->state == STAGE_DONE && !run->is_abandoned) {
+		complain_unsaid(run, stage, output);
 	}
 	if (output->is_sealed && (stage->failure.status == 0 || has_data(output))) {
 		output->state = OUTPUT_COMPLETE;
@@ -84,6 +97,10 @@ static void settle_output(struct run *run, struct run_stage *stage, struct run_o
 
 void settle_end(struct run *run, struct run_stage *stage)
 {
+	if (stage->is_settled) {
+		return;
+	}
+	stage->is_settled = true;
 	if (stage->failure.status != 0 && stage->state == STAGE_FAILED && stage->failed_phase[0] != '\0') {
 		struct pfc_error first = stage->failure;
 

@@ -298,15 +298,16 @@ static void become_stage(const int *from, size_t count, int log_fd, pid_t core, 
 	if (getppid() != core) {
 		_exit(127);
 	}
-	for (size_t i = 0; i < count; i++) {
-		if (dup2(from[i], STAGE_FD_CONTROL + (int)i) < 0) {
-			_exit(127);
-		}
-	}
+	/* First: these two may stand where others belong. */
 	dup2(null, STDIN_FILENO);
 	dup2(log_fd, STDERR_FILENO);
 	if (!str_equal(word, REPORT_COMMAND)) {
 		dup2(log_fd, STDOUT_FILENO);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (dup2(from[i], STAGE_FD_CONTROL + (int)i) < 0) {
+			_exit(127);
+		}
 	}
 	(void)syscall(SYS_close_range, STAGE_FD_CONTROL + (unsigned)count, ~0u, 0);
 	sigemptyset(&none);
@@ -377,6 +378,15 @@ out:
 	return rc;
 }
 
+static void close_all(const int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (fds[i] >= 0) {
+			close(fds[i]);
+		}
+	}
+}
+
 /* What the thread of a stage needs; freed by it. */
 struct stage_thread {
 	int control;
@@ -403,26 +413,16 @@ static int start_thread(struct run_stage *stage, int control, int spec, struct p
 	struct stage_thread *thread = calloc(1, sizeof(*thread));
 
 	stage->pidfd = eventfd(0, EFD_CLOEXEC);
-	if (thread == NULL || stage->pidfd < 0) {
-		free(thread);
-		return error_nomem(err);
+	if (thread != NULL) {
+		*thread = (struct stage_thread){ control, spec, stage->pidfd };
 	}
-	*thread = (struct stage_thread){ control, spec, stage->pidfd };
-	if (pthread_create(&stage->thread, NULL, be_stage, thread) != 0) {
+	if (thread == NULL || stage->pidfd < 0 || pthread_create(&stage->thread, NULL, be_stage, thread) != 0) {
 		free(thread);
+		close_all((int[]){ control, spec }, 2);
 		return error_nomem(err);
 	}
 	stage->is_thread = true;
 	return 0;
-}
-
-static void close_all(const int *fds, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (fds[i] >= 0) {
-			close(fds[i]);
-		}
-	}
 }
 
 /* control and spec are taken over, also on failure. */
@@ -469,6 +469,8 @@ int spawn_stage(struct run *run, struct run_stage *stage, struct pfc_error *err)
 		rc = error_errno(err, errno, "make a control socket");
 	}
 	if (rc == 0) {
+		/* A stage that does not read must not be able to keep the core waiting in send(). */
+		(void)fcntl(sockets[0], F_SETFL, O_NONBLOCK);
 		stage->control = sockets[0];
 		rc = start_stage(run, stage, &fds, sockets[1], spec_fd, err);
 	} else {

@@ -50,6 +50,8 @@ struct run_stage {
 	bool was_termed; /* SIGTERM was sent: SIGKILL is next */
 	bool is_quitting; /* told to quit, or killed: its end is no surprise */
 	bool is_reaped;
+	bool is_settled;     /* its end was dealt with: settle_end does so once */
+	unsigned log_lines;  /* taken from it */
 	int wait_status;
 	uint64_t started_ns; /* when start returned; 0 */
 	uint64_t stopped_ns; /* when stop returned; 0 */
@@ -67,7 +69,7 @@ void run_stage_finish(struct run_stage *stage);
 /** Ask for a phase; the answer must come before now + deadline. Extra members of the message come from `more` [moved]. */
 void run_stage_ask(struct run_stage *stage, const char *phase, uint64_t deadline_ns, json_t *more);
 
-/** Send something that has no answer. [moved] message. */
+/** Send something that has no answer; never waits, a stage that does not read loses it. [moved] message. */
 void run_stage_tell(struct run_stage *stage, json_t *message);
 
 /** Tell it to quit and close the socket. */

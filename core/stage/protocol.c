@@ -42,13 +42,14 @@ int protocol_receive(int fd, bool wait, json_t **ret)
 		return PFC_ENOMEM;
 	}
 	do {
-		bytes = recv(fd, text, PROTOCOL_BYTES_MAX, wait ? 0 : MSG_DONTWAIT);
+		bytes = recv(fd, text, PROTOCOL_BYTES_MAX, MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
 	} while (bytes < 0 && errno == EINTR);
 	if (bytes <= 0) {
 		rc = bytes < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? PFC_EAGAIN : PFC_EIO;
 		goto out;
 	}
-	message = json_loadb(text, (size_t)bytes, 0, NULL);
+	/* MSG_TRUNC: bytes is the packet's own size, also when it did not fit. */
+	message = (size_t)bytes <= PROTOCOL_BYTES_MAX ? json_loadb(text, (size_t)bytes, 0, NULL) : NULL;
 	if (!json_is_object(message)) {
 		json_decref(message);
 		rc = PFC_ECORRUPT;
