@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -38,20 +39,47 @@ void log_set_hook(void (*hook)(void *ctx, bool before), void *ctx)
 	talk.hook_ctx = ctx;
 }
 
+/* What moves a terminal, or turns the order in which letters are shown. bytes: of one well-formed UTF-8 sequence. */
+static bool is_unsafe(const unsigned char *at, size_t bytes)
+{
+	if (bytes == 1) {
+		return *at < 0x20 || *at == 0x7f;
+	}
+	if (bytes == 2) { /* C1; U+061C */
+		return (at[0] == 0xc2 && at[1] <= 0x9f) || (at[0] == 0xd8 && at[1] == 0x9c);
+	}
+	if (bytes == 3 && at[0] == 0xe2) { /* U+200E, U+200F, U+2028 to U+202E; U+2066 to U+2069 */
+		return (at[1] == 0x80 && (at[2] == 0x8e || at[2] == 0x8f || (at[2] >= 0xa8 && at[2] <= 0xae))) ||
+		       (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9);
+	}
+	return false;
+}
+
 char *log_escape(char *to, size_t to_bytes, const char *text)
 {
 	const unsigned char *from = (const unsigned char *)text;
+	size_t left = strlen(text);
 	size_t at = 0;
 
-	for (; *from != '\0' && at + 5 < to_bytes; from++) {
-		bool c1 = from[0] == 0xc2 && from[1] >= 0x80 && from[1] <= 0x9f;
+	while (left > 0) {
+		size_t step = str_utf8_bytes((const char *)from, left);
+		bool plain = step > 0 && !is_unsafe(from, step);
+		/* The two bytes of a C1 character are shown as one: \x9b. */
+		size_t skip = step == 2 && from[0] == 0xc2 && !plain ? 1 : 0;
 
-		if (*from >= 0x20 && *from != 0x7f && !c1) {
-			to[at++] = (char)*from;
-			continue;
+		step = step > 0 ? step : 1;
+		if (at + (plain ? step : 4 * (step - skip)) >= to_bytes) {
+			break;
 		}
-		at += (size_t)snprintf(to + at, to_bytes - at, "\\x%02x", c1 ? from[1] : from[0]);
-		from += c1;
+		for (size_t i = skip; i < step; i++) {
+			if (plain) {
+				to[at++] = (char)from[i];
+			} else {
+				at += (size_t)snprintf(to + at, to_bytes - at, "\\x%02x", from[i]);
+			}
+		}
+		from += step;
+		left -= step;
 	}
 	to[at] = '\0';
 	return to;

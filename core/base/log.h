@@ -34,7 +34,10 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** Print an error as "profcore: what: why; try: hint". */
 void log_failure(const struct pfc_error *err);
 
-/** Copy text with control characters (also C1, as UTF-8) escaped as \xNN; returns to. Always terminated. */
+/**
+ * Copy text with what could fool a reader escaped as \xNN: control characters (also C1), marks that turn the direction of
+ * text, bytes that are not UTF-8. Returns to, always terminated; what does not fit is cut between letters. to_bytes >= 1.
+ */
 char *log_escape(char *to, size_t to_bytes, const char *text);
 
 #endif

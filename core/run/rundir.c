@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +38,10 @@ static int make_folders(const char *path, struct pfc_error *err)
 	char *copy = strdup(path);
 	int rc = copy != NULL ? 0 : error_nomem(err);
 
+	if (path[0] == '\0') {
+		rc = error_set(err, PFC_EINVAL, "its name is empty", "create the folder of runs");
+		error_hint(err, "--set run.output=FOLDER");
+	}
 	for (char *at = copy; rc == 0 && at != NULL; ) {
 		at = strchr(at + 1, '/');
 		if (at != NULL) {
@@ -123,9 +130,21 @@ out:
 	return rc;
 }
 
+/* Never out of the folder, and through no link on the way: paths hold words of plugins and of stored manifests. */
+static int open_inside(const struct rundir *dir, const char *path, uint64_t flags, uint64_t mode)
+{
+	struct open_how how = {
+		.flags = flags | O_CLOEXEC | O_NOFOLLOW,
+		.mode = mode,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+	};
+
+	return (int)syscall(SYS_openat2, dir->fd, path, &how, sizeof(how));
+}
+
 int rundir_create_file(const struct rundir *dir, const char *path, int *ret_fd, struct pfc_error *err)
 {
-	int fd = openat(dir->fd, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	int fd = open_inside(dir, path, O_RDWR | O_CREAT | O_EXCL, 0644);
 
 	if (fd < 0) {
 		return error_errno(err, errno, "create %s/%s", dir->path, path);
@@ -136,10 +155,16 @@ int rundir_create_file(const struct rundir *dir, const char *path, int *ret_fd, 
 
 int rundir_open_file(const struct rundir *dir, const char *path, int *ret_fd, struct pfc_error *err)
 {
-	int fd = openat(dir->fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	/* Not to wait for the other end of a pipe that stands in for a file. */
+	int fd = open_inside(dir, path, O_RDONLY | O_NONBLOCK, 0);
+	struct stat st;
 
 	if (fd < 0) {
 		return error_errno(err, errno, "open %s/%s", dir->path, path);
+	}
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return error_set(err, PFC_ECORRUPT, "not a plain file", "open %s/%s", dir->path, path);
 	}
 	*ret_fd = fd;
 	return 0;

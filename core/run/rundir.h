@@ -21,10 +21,10 @@ struct rundir {
 /** Create the folder below `output` (created too when it is not there). Names with odd characters are cleaned. */
 int rundir_create(const char *output, const char *name, struct rundir **ret, struct pfc_error *err);
 
-/** Create a file for an output, open for reading and writing; folders on the way are made. */
+/** Create a file for an output, open for reading and writing. It stays within the folder, whatever the path says. */
 int rundir_create_file(const struct rundir *dir, const char *path, int *ret_fd, struct pfc_error *err);
 
-/** Open a file of the run for reading. */
+/** Open a plain file of the run for reading, likewise. */
 int rundir_open_file(const struct rundir *dir, const char *path, int *ret_fd, struct pfc_error *err);
 
 /** Replace a JSON file as one step: the old or the new text, never a part. */
