@@ -30,7 +30,6 @@
 #define LEAD_LEAST_NS (3 * NS_PER_MS)
 /* Kept free for the closing manifest on a full disk. */
 #define RESERVE_BYTES (512 * 1024)
-#define RESERVE_NAME  ".reserve"
 #define READY_POLL_NS (10 * NS_PER_MS)
 #define PROGRAMS_HOLE "{programs}"
 
@@ -421,13 +420,23 @@ static int block_signals(struct run *run, sigset_t *before, struct pfc_error *er
 	return 0;
 }
 
-static int reserve_space(struct run *run)
+/* A disk without room for the closing manifest is refused before anything is measured. */
+static int reserve_space(struct run *run, struct pfc_error *err)
 {
 	int fd = -1;
+	int rc = rundir_create_file(run->dir, RUNDIR_RESERVE, &fd, err);
+	int errnum;
 
-	if (rundir_create_file(run->dir, RESERVE_NAME, &fd, NULL) == 0) {
-		(void)posix_fallocate(fd, 0, RESERVE_BYTES);
-		close(fd);
+	if (rc < 0) {
+		return rc;
+	}
+	errnum = posix_fallocate(fd, 0, RESERVE_BYTES);
+	close(fd);
+	if (errnum == ENOSPC || errnum == EDQUOT) {
+		error_errno(err, errnum, "reserve %d KiB in %s", RESERVE_BYTES / 1024, run->dir->path);
+		error_hint(err, "free some space, or another folder: --set run.output=FOLDER");
+		rundir_discard(run->dir);
+		return err->status;
 	}
 	return 0;
 }
@@ -440,7 +449,10 @@ static int open_folder(struct run *run, struct pfc_error *err)
 	if (rc < 0) {
 		return rc;
 	}
-	reserve_space(run);
+	rc = reserve_space(run, err);
+	if (rc < 0) {
+		return rc;
+	}
 	if (rundir_create_file(run->dir, "logs/run.log", &fd, NULL) == 0) {
 		run->log = fdopen(fd, "w");
 	}
@@ -489,7 +501,7 @@ static void seal(struct run *run)
 {
 	struct pfc_error err;
 
-	rundir_remove_file(run->dir, RESERVE_NAME);
+	rundir_remove_file(run->dir, RUNDIR_RESERVE);
 	run->phase = PHASE_SEALED;
 	record_write(run);
 	for (size_t i = 0; i < run->plan->stage_count; i++) {

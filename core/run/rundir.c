@@ -270,6 +270,17 @@ int rundir_link_latest(const struct rundir *dir, struct pfc_error *err)
 	return replace_link(dir, "latest", dir->id, err);
 }
 
+void rundir_discard(const struct rundir *dir)
+{
+	static const char *const made[] = { "artifacts", "logs" };
+
+	(void)unlinkat(dir->fd, RUNDIR_RESERVE, 0);
+	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+		(void)unlinkat(dir->fd, made[i], AT_REMOVEDIR);
+	}
+	(void)unlinkat(dir->output_fd, dir->id, AT_REMOVEDIR);
+}
+
 void rundir_close(struct rundir *dir)
 {
 	if (dir == NULL) {

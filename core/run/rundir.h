@@ -10,6 +10,9 @@
 
 #include "base/error.h"
 
+/** The file that keeps room for the closing manifest. */
+#define RUNDIR_RESERVE ".reserve"
+
 struct rundir {
 	char *id;     /* "20261123-150405-slow_endpoint" */
 	char *path;   /* "profiling/20261123-150405-slow_endpoint" */
@@ -39,6 +42,9 @@ int rundir_link(const struct rundir *dir, const char *name, const char *path, st
 
 /** profiling/latest -> <run-id>. */
 int rundir_link_latest(const struct rundir *dir, struct pfc_error *err);
+
+/** Remove a folder in which no run began: what rundir_create made, and the reserve. */
+void rundir_discard(const struct rundir *dir);
 
 void rundir_close(struct rundir *dir);
 

@@ -140,26 +140,32 @@ def test_killing_a_stage_at_50_instants(tmp):
 test_killing_a_stage_at_50_instants.timeout = 300
 
 
+def fill(disk, leave):
+    """Fill a small file system up to `leave` bytes."""
+    space = os.statvfs(disk)
+    with open(disk / "filler", "wb") as file:
+        file.write(b"x" * (space.f_bavail * space.f_frsize - leave))
+
+
 def test_full_disk_is_told_and_leaves_a_valid_partial_run(tmp):
     harness.need("root")
     disk = tmp / "profiling"
-    disk.mkdir()
-    harness.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]).ok()
-    try:
-        path = config(tmp)
-        path.write_text(path.read_text().replace("interval = 1ms", "interval = 1ms\nrows_per_tick = 1"
-                                                 if "rows_per_tick" in path.read_text() else "interval = 1ms"))
-        filler = disk / "filler"
-        with open(filler, "wb") as file:
-            file.write(b"x" * (1024 * 1024 - 640 * 1024))
-        result = harness.profcore("-c", path, "--json", cwd=tmp, timeout=60)
-        assert result.code not in (0, None), result.describe()
-        harness.check_in("No space left", result.err)
-        folder = folders(tmp)[0]
-        manifest = check_folder(folder)
-        assert manifest["phase"] == "sealed" and manifest["status"] in ("partial", "failed"), manifest
-    finally:
-        harness.run(["umount", "-l", disk])
+    path = config(tmp)
+    for leave in (24, 40, 530, 548, 572):
+        disk.mkdir()
+        harness.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk]).ok()
+        try:
+            fill(disk, leave * 1024)
+            result = harness.profcore("-c", path, "--json", cwd=tmp, timeout=60)
+            assert result.code == 1, f"{leave} KiB left: {result.describe()}"
+            harness.check_in("No space left", result.err)
+            for folder in folders(tmp):
+                manifest = check_folder(folder)
+                assert manifest["phase"] == "sealed" and manifest["status"] in ("partial", "failed"), manifest
+                check_all_artifacts_read(folder)
+        finally:
+            harness.run(["umount", "-l", disk])
+            disk.rmdir()
 
 
 def test_output_folder_that_cannot_be_made_is_told(tmp):
