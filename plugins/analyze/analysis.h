@@ -37,7 +37,8 @@ struct load {
 
 /** What is worth knowing. Texts are clean; severity is "error", "warning" or "info". */
 struct finding {
-	const char *kind; /* "hot_function", "hot_path", "incomplete", "errors", "tail", "waiting", "cpu_cost" */
+	const char
+		*kind; /* "hot_function", "hot_path", "incomplete", "errors", "tail", "waiting", "cpu_cost" */
 	const char *severity;
 	struct text title;
 	struct text evidence;
@@ -46,11 +47,12 @@ struct finding {
 
 /** Who is to blame in one profile. Function numbers; 0 for none. */
 struct culprit {
-	uint32_t function;  /* with the code it calls outside the app, the heaviest */
+	uint32_t function; /* with the code it calls outside the app, the heaviest */
 	uint64_t led, self, total;
-	uint32_t callee;    /* the heaviest function that it leads but is not, where that is more than its own */
+	uint32_t callee; /* the heaviest function that it leads but is not, where that is more than its own */
 	uint64_t callee_weight;
-	uint32_t under;     /* the deepest app function above it with nearly all weight below it, else most of it */
+	uint32_t
+		under; /* the deepest app function above it with nearly all weight below it, else most of it */
 	uint64_t under_total;
 };
 
@@ -70,7 +72,7 @@ struct analysis {
 	struct text alarms; /* one a line, for the top of the report */
 	struct finding findings[64];
 	uint32_t finding_count;
-	double cpus_busy;      /* CPU time by window; NAN when not known */
+	double cpus_busy;          /* CPU time by window; NAN when not known */
 	double cpu_ns_per_request; /* NAN when not known */
 };
 

@@ -9,9 +9,9 @@
 
 #include "lib/units.h"
 
-#define TAIL_FACTOR 5     /* p99 by p50: beyond this the slow requests are another kind of request */
-#define BUSY_ENOUGH 0.5   /* CPUs; below it the target was not short of CPU */
-#define CPU_EXPLAINS 0.5  /* of the median latency */
+#define TAIL_FACTOR    5   /* p99 by p50: beyond this the slow requests are another kind of request */
+#define BUSY_ENOUGH    0.5 /* CPUs; below it the target was not short of CPU */
+#define CPU_EXPLAINS   0.5 /* of the median latency */
 #define ERRORS_BAD_PCT 1.0
 
 struct finding *finding_add(struct analysis *analysis, const char *kind, const char *severity, double share)
@@ -27,8 +27,8 @@ struct finding *finding_add(struct analysis *analysis, const char *kind, const c
 }
 
 /* A sentence for the top of the report, and the same as a finding. */
-static void alarm_add(struct analysis *analysis, const char *severity, const char *label, const char *sentence,
-		      size_t bytes)
+static void alarm_add(struct analysis *analysis, const char *severity, const char *label,
+		      const char *sentence, size_t bytes)
 {
 	struct finding *finding = finding_add(analysis, "incomplete", severity, NAN);
 
@@ -49,7 +49,8 @@ static void alarm_lines(struct analysis *analysis, const char *label, const char
 	}
 }
 
-static void alarm_text(struct analysis *analysis, const char *severity, const char *label, const char *sentence)
+static void alarm_text(struct analysis *analysis, const char *severity, const char *label,
+		       const char *sentence)
 {
 	alarm_add(analysis, severity, label, sentence, strlen(sentence));
 }
@@ -66,11 +67,13 @@ static void check_loads(struct analysis *analysis)
 		} else if (load->latency.requests == 0) {
 			alarm_text(analysis, "error", load->label, "No request began in the window.");
 		} else if (load->latency.partial || load->latency.cut || load->latency.lost) {
-			alarm_text(analysis, "warning", load->label, "The data is PARTIAL: requests are missing.");
+			alarm_text(analysis, "warning", load->label,
+				   "The data is PARTIAL: requests are missing.");
 		}
 		if (load->latency.window_ignored) {
-			alarm_text(analysis, "warning", load->label,
-				   "The requests are from another run: they are not cut to this run's window.");
+			alarm_text(
+				analysis, "warning", load->label,
+				"The requests are from another run: they are not cut to this run's window.");
 		}
 	}
 }
@@ -92,7 +95,8 @@ static void check_completeness(struct analysis *analysis)
 	}
 	check_loads(analysis);
 	if (analysis->view_count == 0) {
-		alarm_text(analysis, "warning", "stacks", "None were collected: nothing says where time goes.");
+		alarm_text(analysis, "warning", "stacks",
+			   "None were collected: nothing says where time goes.");
 	}
 	if (analysis->inputs_left_out) {
 		alarm_text(analysis, "warning", "inputs", "There were more than are read.");
@@ -120,16 +124,17 @@ static void add_hot_function(struct analysis *analysis)
 {
 	const struct view *view = analysis->main;
 	const struct culprit *culprit = &analysis->culprit;
-	struct finding *finding =
-		finding_add(analysis, "hot_function", "info", share_of(view, culprit->led));
+	struct finding *finding = finding_add(analysis, "hot_function", "info", share_of(view, culprit->led));
 	char count[UNITS_ROOM], weight[UNITS_ROOM];
 
 	if (!finding) {
 		return;
 	}
 	add_name(&finding->title, view, culprit->function);
-	text_format(&finding->title, " takes %.1f %% of the %s", share_of(view, culprit->led), view_subject(view));
-	text_format(&finding->evidence, "%.1f %% in itself, %.1f %% with all that it calls, of %s samples (%s)",
+	text_format(&finding->title, " takes %.1f %% of the %s", share_of(view, culprit->led),
+		    view_subject(view));
+	text_format(&finding->evidence,
+		    "%.1f %% in itself, %.1f %% with all that it calls, of %s samples (%s)",
 		    share_of(view, culprit->self), share_of(view, culprit->total),
 		    units_count(count, view->profile->samples),
 		    units_weight(weight, view->profile->weight, view->profile->unit));
@@ -152,8 +157,8 @@ static void add_hot_path(struct analysis *analysis)
 	finding = finding_add(analysis, "hot_path", "info", share_of(view, culprit->under_total));
 	if (finding) {
 		add_name(&finding->title, view, culprit->under);
-		text_format(&finding->title, " is the way to %.1f %% of the %s", share_of(view, culprit->under_total),
-			    view_subject(view));
+		text_format(&finding->title, " is the way to %.1f %% of the %s",
+			    share_of(view, culprit->under_total), view_subject(view));
 		text_add(&finding->evidence, "It is the innermost function of the app above ");
 		add_name(&finding->evidence, view, culprit->function);
 		text_format(&finding->evidence, " that has %s of it below it",
@@ -204,8 +209,8 @@ static void judge_tail(struct analysis *analysis, const struct load *load)
 	if (finding) {
 		text_format(&finding->title, "The slowest 1 %% of the requests take %.0f times the median",
 			    (double)latency->p99_ns / (double)(latency->p50_ns ? latency->p50_ns : 1));
-		text_format(&finding->evidence, "%s: p50 %s ms, p99 %s ms", load->label, units_ms(p50, latency->p50_ns),
-			    units_ms(p99, latency->p99_ns));
+		text_format(&finding->evidence, "%s: p50 %s ms, p99 %s ms", load->label,
+			    units_ms(p50, latency->p50_ns), units_ms(p99, latency->p99_ns));
 	}
 }
 
@@ -224,9 +229,11 @@ static void judge_cost(struct analysis *analysis, const struct load *load)
 	if (analysis->cpus_busy < BUSY_ENOUGH && cpu_ns < CPU_EXPLAINS * p50) {
 		finding = finding_add(analysis, "waiting", "warning", 100 * (1 - cpu_ns / p50));
 		if (finding) {
-			text_add(&finding->title, "Requests mostly wait: CPU time does not explain their latency");
+			text_add(&finding->title,
+				 "Requests mostly wait: CPU time does not explain their latency");
 			text_format(&finding->evidence,
-				    "a request takes %s ms at the median and %s ms of CPU, and the target kept only %.2f "
+				    "a request takes %s ms at the median and %s ms of CPU, and the target "
+				    "kept only %.2f "
 				    "CPUs busy; look at locks, disk, network and other processes",
 				    median, cpu, analysis->cpus_busy);
 		}
@@ -270,7 +277,8 @@ static void say_culprit(const struct analysis *analysis, struct text *to)
 	const struct culprit *culprit = &analysis->culprit;
 
 	if (!culprit->function) {
-		text_format(to, "No function can be named: the %s lies in code without a known module", view_subject(view));
+		text_format(to, "No function can be named: the %s lies in code without a known module",
+			    view_subject(view));
 		return;
 	}
 	add_name(to, view, culprit->function);
@@ -281,8 +289,8 @@ static void say_culprit(const struct analysis *analysis, struct text *to)
 		add_name(to, view, culprit->callee);
 		text_add(to, ")");
 	} else {
-		text_format(to, " takes %.1f %% of the %s, more than any other function", share_of(view, culprit->led),
-			    view_subject(view));
+		text_format(to, " takes %.1f %% of the %s, more than any other function",
+			    share_of(view, culprit->led), view_subject(view));
 	}
 	if (culprit->under) {
 		text_format(to, "; %.1f %% is under ", share_of(view, culprit->under_total));
@@ -299,7 +307,8 @@ static void make_verdict(struct analysis *analysis)
 
 	for (i = 0; i < analysis->finding_count; i++) {
 		if (strcmp(analysis->findings[i].kind, "waiting") == 0) {
-			text_format(to, "%s; of the CPU time there is, ", text_str(&analysis->findings[i].title));
+			text_format(to, "%s; of the CPU time there is, ",
+				    text_str(&analysis->findings[i].title));
 		}
 	}
 	if (analysis->main) {
@@ -308,8 +317,8 @@ static void make_verdict(struct analysis *analysis)
 		text_add(to, "There are no stacks, so nothing says where the time goes");
 	}
 	if (load && load->latency.timed) {
-		text_format(to, "; requests take %s ms at the median and %s ms at p99", units_ms(p50, load->latency.p50_ns),
-			    units_ms(p99, load->latency.p99_ns));
+		text_format(to, "; requests take %s ms at the median and %s ms at p99",
+			    units_ms(p50, load->latency.p50_ns), units_ms(p99, load->latency.p99_ns));
 	}
 	text_add(to, ".");
 }

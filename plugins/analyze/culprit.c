@@ -13,12 +13,12 @@
 
 /* Of all weight under a function: it explains the profile, or at least most of it. */
 #define NEARLY_ALL_PCT 90.0
-#define MOST_PCT 50.0
+#define MOST_PCT       50.0
 
 const char *view_subject(const struct view *view)
 {
 	static const char *const words[][2] = {
-		{ "cpu", "CPU time" },	   { "faults", "page faults" },	      { "off-cpu", "off-CPU time" },
+		{ "cpu", "CPU time" },     { "faults", "page faults" },     { "off-cpu", "off-CPU time" },
 		{ "heap", "heap memory" }, { "alloc", "allocated memory" },
 	};
 	size_t i;
@@ -107,7 +107,8 @@ static int find_callee(const struct profile *profile, struct culprit *culprit)
 }
 
 /* Down the heaviest path: the last app function that still has `pct` of all weight below it, above the culprit. */
-static uint32_t deepest(const struct view *view, const struct culprit *culprit, double pct, uint64_t *ret_total)
+static uint32_t deepest(const struct view *view, const struct culprit *culprit, double pct,
+			uint64_t *ret_total)
 {
 	const struct calltree_node *nodes = view->tree.nodes;
 	double least = (double)view->profile->weight * pct / 100;

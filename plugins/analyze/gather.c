@@ -41,7 +41,8 @@ static void label_of(const struct pfc_reader *reader, const char *port, uint32_t
 	text_finish(&clean);
 }
 
-static int read_view(struct analysis *analysis, const struct pfc_host *host, uint32_t index, struct view *view)
+static int read_view(struct analysis *analysis, const struct pfc_host *host, uint32_t index,
+		     struct view *view)
 {
 	struct profile_options options = { .t0_ns = analysis->t0_ns, .t1_ns = analysis->t1_ns };
 	struct calltree_options tree = { .order = CALLTREE_BY_WEIGHT };
@@ -72,7 +73,8 @@ static int read_view(struct analysis *analysis, const struct pfc_host *host, uin
 	return status;
 }
 
-static int read_load(struct analysis *analysis, const struct pfc_host *host, uint32_t index, struct load *load)
+static int read_load(struct analysis *analysis, const struct pfc_host *host, uint32_t index,
+		     struct load *load)
 {
 	const struct pfc_reader *reader = NULL;
 	int status = host->input(host->ctx, "requests", index, &reader);
@@ -124,12 +126,14 @@ int analysis_gather(struct analysis *analysis, const struct pfc_host *host)
 	int status = PFC_OK;
 
 	read_window(analysis, host);
-	for (; status == PFC_OK && analysis->view_count < stacks && analysis->view_count < ANALYSIS_MAX_INPUTS;) {
+	for (; status == PFC_OK && analysis->view_count < stacks &&
+	       analysis->view_count < ANALYSIS_MAX_INPUTS;) {
 		uint32_t at = analysis->view_count++;
 
 		status = read_view(analysis, host, at, &analysis->views[at]);
 	}
-	for (; status == PFC_OK && analysis->load_count < requests && analysis->load_count < ANALYSIS_MAX_INPUTS;) {
+	for (; status == PFC_OK && analysis->load_count < requests &&
+	       analysis->load_count < ANALYSIS_MAX_INPUTS;) {
 		uint32_t at = analysis->load_count++;
 
 		status = read_load(analysis, host, at, &analysis->loads[at]);

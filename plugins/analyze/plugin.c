@@ -82,11 +82,12 @@ static int32_t process(void *data)
 	analysis->top = (uint32_t)pfc_option_int(host, "top", 10);
 	status = analysis_gather(analysis, host);
 	if (status == PFC_OK && !has_data(analysis)) {
-		return fail(host, PFC_ENODATA,
-			    analysis->view_count + analysis->load_count
-				    ? "no input has a sample or a request in the window"
-				    : "the run has neither stacks nor requests",
-			    "put load on the target during the window; the logs of the collectors may say more");
+		return fail(
+			host, PFC_ENODATA,
+			analysis->view_count + analysis->load_count
+				? "no input has a sample or a request in the window"
+				: "the run has neither stacks nor requests",
+			"put load on the target during the window; the logs of the collectors may say more");
 	}
 	if (status == PFC_OK) {
 		status = analysis_conclude(analysis);
@@ -100,8 +101,11 @@ static int32_t process(void *data)
 	if (status == PFC_OK) {
 		status = write_document(host, "summary", analysis, report_summary);
 	}
-	return status == PFC_OK ? PFC_OK : fail(host, status, status == PFC_ENOMEM ? "memory ran out"
-										   : "a document could not be written", NULL);
+	return status == PFC_OK
+		       ? PFC_OK
+		       : fail(host, status,
+			      status == PFC_ENOMEM ? "memory ran out" : "a document could not be written",
+			      NULL);
 }
 
 const struct pfc_plugin *pfc_plugin_v1(const struct pfc_host *host)

@@ -10,9 +10,9 @@
 #include "lib/units.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define WIDTH 100u
-#define PATH_LEAST_PCT 5.0
-#define PATH_ROWS 40u
+#define WIDTH           100u
+#define PATH_LEAST_PCT  5.0
+#define PATH_ROWS       40u
 
 /* Fill lines at blanks; `first` stands before the first, blanks before the others. */
 static void add_wrapped(struct text *to, const char *first, const char *clean)
@@ -104,7 +104,8 @@ static void add_completeness(const struct analysis *analysis, struct text *to)
 		if (load->trouble.bytes) {
 			text_add(&line, text_str(&load->trouble));
 		} else {
-			text_format(&line, "%s requests in the window%s", units_count(count, load->latency.requests),
+			text_format(&line, "%s requests in the window%s",
+				    units_count(count, load->latency.requests),
 				    load->latency.partial ? ", PARTIAL" : "");
 			text_format(&line, ", lost %s", units_count(count, load->latency.lost));
 		}
@@ -157,7 +158,8 @@ static void add_hot_path(const struct view *view, struct text *to)
 	     at = nodes[at].child, rows++) {
 		text_format(&line, "%6.2f  %s  [%s%s]", units_pct(nodes[at].total, profile->weight),
 			    profile_function_name(profile, nodes[at].function),
-			    profile_function_module(profile, nodes[at].function), nodes[at].inlined ? ", inlined" : "");
+			    profile_function_module(profile, nodes[at].function),
+			    nodes[at].inlined ? ", inlined" : "");
 		text_cut(to, text_str(&line), WIDTH);
 		text_add(to, "\n");
 		to->failed |= line.failed;

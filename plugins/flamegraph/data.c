@@ -66,8 +66,8 @@ static uint32_t module_number(struct lists *lists, const struct flame_box *box)
 	uint32_t *number;
 	bool is_new;
 
-	number = pairmap_at(&lists->module_ids, profile->functions[box->function].module, lists->module_ids.count,
-			    &is_new);
+	number = pairmap_at(&lists->module_ids, profile->functions[box->function].module,
+			    lists->module_ids.count, &is_new);
 	if (!number) {
 		lists->looks.failed = true;
 		return 0;
@@ -89,7 +89,8 @@ static void add_look(struct lists *lists, const struct flame_box *box)
 	text_add(&lists->looks, "[");
 	text_json(&lists->looks, text_str(&name));
 	text_format(&lists->looks, ",%" PRIu32 ",\"%s\",%d,%d],\n", module_number(lists, box),
-		    flame_class(flame, box, class), flame->profile->functions[box->function].kind, box->inlined);
+		    flame_class(flame, box, class), flame->profile->functions[box->function].kind,
+		    box->inlined);
 	lists->looks.failed |= name.failed;
 	text_finish(&name);
 }
@@ -130,9 +131,9 @@ static void add_facts(const struct flame *flame, struct lists *lists, struct tex
 
 	text_add(to, "unit:");
 	text_json(to, flame->profile->unit);
-	text_format(to, ",scale:%" PRIu64 ",each:%" PRIu64 ",step:%d,icicle:%d,reverse:%d,\nlegend:[", lists->divisor,
-		    all->samples ? all->weight / all->samples : 0, lists->with_samples ? 4 : 3, flame->icicle,
-		    flame->reverse);
+	text_format(to, ",scale:%" PRIu64 ",each:%" PRIu64 ",step:%d,icicle:%d,reverse:%d,\nlegend:[",
+		    lists->divisor, all->samples ? all->weight / all->samples : 0,
+		    lists->with_samples ? 4 : 3, flame->icicle, flame->reverse);
 	flame_legend_each(flame, add_entry, to);
 	text_add(to, "],\n");
 }

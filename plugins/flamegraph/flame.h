@@ -30,15 +30,15 @@ struct flame {
 	struct flame_box *boxes;
 	uint32_t box_count;
 	uint32_t box_room;
-	uint32_t depth;        /* of the deepest box */
-	uint64_t merged;       /* weight in boxes too narrow to be drawn one by one */
+	uint32_t depth;  /* of the deepest box */
+	uint64_t merged; /* weight in boxes too narrow to be drawn one by one */
 
 	const char *run_name;
-	const char *title;     /* as the user gave it; may be empty */
+	const char *title; /* as the user gave it; may be empty */
 	double min_width_pct;
 	bool icicle;
 	bool reverse;
-	bool by_module;        /* colours */
+	bool by_module; /* colours */
 	bool by_thread;
 	uint32_t max_depth;
 };
@@ -51,8 +51,8 @@ const char *flame_class(const struct flame *flame, const struct flame_box *box, 
 /** Append the CSS of all classes, light and dark. */
 void flame_palette(struct text *to);
 /** Call `each` for each entry of the legend. */
-void flame_legend_each(const struct flame *flame, void (*each)(void *context, const char *class, const char *label),
-		       void *context);
+void flame_legend_each(const struct flame *flame,
+		       void (*each)(void *context, const char *class, const char *label), void *context);
 
 /** The name of a box as it is shown, appended clean. */
 void flame_box_name(const struct flame *flame, const struct flame_box *box, struct text *to);
@@ -65,14 +65,15 @@ struct flame_head {
 	struct text title;
 	struct text about; /* event, samples, weight */
 	struct text health;
-	struct text note;  /* what was not drawn; may be empty */
+	struct text note; /* what was not drawn; may be empty */
 };
 
 void flame_head_make(const struct flame *flame, struct flame_head *head);
 void flame_head_finish(struct flame_head *head);
 
 /** Append the picture for viewers without scripts, 1200 units wide; *ret_height is its height. */
-void flame_still(const struct flame *flame, const struct flame_head *head, struct text *to, unsigned *ret_height);
+void flame_still(const struct flame *flame, const struct flame_head *head, struct text *to,
+		 unsigned *ret_height);
 
 /** The whole document. Returns 0 or PFC_ENOMEM. */
 int flame_document(const struct flame *flame, struct text *ret);

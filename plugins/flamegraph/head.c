@@ -12,9 +12,12 @@ void flame_box_name(const struct flame *flame, const struct flame_box *box, stru
 	char count[UNITS_ROOM];
 
 	if (box->depth == 0) {
-		text_add(to, !flame->reverse ? "all" : flame->icicle ? "all, callers below" : "all, callers above");
+		text_add(to, !flame->reverse ? "all"
+			     : flame->icicle ? "all, callers below"
+					     : "all, callers above");
 	} else if (box->merged) {
-		text_format(to, "(%s narrow frame%s)", units_count(count, box->merged), box->merged == 1 ? "" : "s");
+		text_format(to, "(%s narrow frame%s)", units_count(count, box->merged),
+			    box->merged == 1 ? "" : "s");
 	} else {
 		text_add(to, profile_function_name(flame->profile, box->function));
 	}

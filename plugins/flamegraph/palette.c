@@ -70,7 +70,8 @@ const char *flame_class(const struct flame *flame, const struct flame_box *box, 
 	to[2] = '\0';
 	if (box->depth == 0 || box->merged) {
 		to[0] = box->merged ? 'o' : 'r';
-	} else if (flame->by_module && function->kind != PROFILE_UNKNOWN && function->kind != PROFILE_THREAD) {
+	} else if (flame->by_module && function->kind != PROFILE_UNKNOWN &&
+		   function->kind != PROFILE_THREAD) {
 		to[0] = 'm';
 		shade = module_shade(flame->profile, function);
 	} else {
@@ -106,8 +107,8 @@ void flame_palette(struct text *to)
 
 #define LEGEND_MODULES 12
 
-static void each_module(const struct flame *flame, void (*each)(void *context, const char *class, const char *label),
-			void *context)
+static void each_module(const struct flame *flame,
+			void (*each)(void *context, const char *class, const char *label), void *context)
 {
 	const struct profile *profile = flame->profile;
 	uint32_t seen[LEGEND_MODULES], count = 0, i, k;
@@ -129,13 +130,13 @@ static void each_module(const struct flame *flame, void (*each)(void *context, c
 	}
 }
 
-void flame_legend_each(const struct flame *flame, void (*each)(void *context, const char *class, const char *label),
-		       void *context)
+void flame_legend_each(const struct flame *flame,
+		       void (*each)(void *context, const char *class, const char *label), void *context)
 {
 	static const struct {
 		char letter;
 		const char *label;
-	} kinds[] = { { 't', "thread" },  { 'a', "app" },	{ 'i', "inlined" },	      { 'l', "library" },
+	} kinds[] = { { 't', "thread" }, { 'a', "app" },     { 'i', "inlined" },       { 'l', "library" },
 		      { 'k', "kernel" }, { 'u', "unknown" }, { 'o', "narrow, merged" } };
 	bool used[128] = { false };
 	char class[4];

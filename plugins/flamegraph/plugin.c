@@ -40,13 +40,14 @@ static int32_t fail_empty(const struct pfc_host *host, const struct profile *pro
 	char why[256];
 
 	if (profile->outside) {
-		snprintf(why, sizeof(why), "%s.%s has no sample in the window, %llu outside it", profile->producer,
-			 profile->port, (unsigned long long)profile->outside);
+		snprintf(why, sizeof(why), "%s.%s has no sample in the window, %llu outside it",
+			 profile->producer, profile->port, (unsigned long long)profile->outside);
 	} else {
 		snprintf(why, sizeof(why), "%s.%s has no sample", profile->producer, profile->port);
 	}
 	return fail(host, PFC_ENODATA, why,
-		    "put load on the target during the window, or sample for longer; the collector's log may say more");
+		    "put load on the target during the window, or sample for longer; the collector's log may "
+		    "say more");
 }
 
 static void read_options(const struct pfc_host *host, struct flame *flame)
@@ -95,7 +96,8 @@ static int32_t draw(const struct pfc_host *host, const struct pfc_reader *reader
 	if (status == PFC_OK) {
 		status = flame_document(flame, &document);
 	}
-	status = status == PFC_OK ? write_document(host, &document) : fail(host, status, "memory ran out", NULL);
+	status = status == PFC_OK ? write_document(host, &document)
+				  : fail(host, status, "memory ran out", NULL);
 	text_finish(&document);
 	free(flame->boxes);
 	calltree_finish(&flame->tree);
@@ -123,8 +125,10 @@ static int32_t process(void *data)
 	options.by_thread = flame.by_thread;
 	status = profile_read(reader, &options, &flame.profile);
 	if (status != PFC_OK) {
-		return fail(host, status, status == PFC_ENOENT ? "the artifact lacks its samples or stacks table"
-							       : "memory ran out", NULL);
+		return fail(host, status,
+			    status == PFC_ENOENT ? "the artifact lacks its samples or stacks table"
+						 : "memory ran out",
+			    NULL);
 	}
 	status = flame.profile->samples ? draw(host, reader, &flame) : fail_empty(host, flame.profile);
 	profile_destroy(flame.profile);

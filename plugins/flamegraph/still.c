@@ -10,11 +10,11 @@
 
 #include "lib/units.h"
 
-#define WIDTH 1200.0
-#define MARGIN 10.0
-#define INNER (WIDTH - 2 * MARGIN)
-#define ROW 18u
-#define LEAST 1.2      /* narrower boxes are not drawn here */
+#define WIDTH      1200.0
+#define MARGIN     10.0
+#define INNER      (WIDTH - 2 * MARGIN)
+#define ROW        18u
+#define LEAST      1.2 /* narrower boxes are not drawn here */
 #define CHAR_WIDTH 7.3 /* of the 12-unit monospace font, a little more than usual */
 
 struct still {
@@ -58,8 +58,8 @@ static void add_key(void *context, const char *class, const char *label)
 		still->key_x = MARGIN;
 		still->key_y += 18;
 	}
-	text_format(still->to, "<rect x=\"%g\" y=\"%u\" width=\"13\" height=\"13\" class=\"%s\"/>", still->key_x,
-		    still->key_y, class);
+	text_format(still->to, "<rect x=\"%g\" y=\"%u\" width=\"13\" height=\"13\" class=\"%s\"/>",
+		    still->key_x, still->key_y, class);
 	text_format(still->to, "<text x=\"%g\" y=\"%u\">", still->key_x + 18, still->key_y + 11);
 	text_xml(still->to, label);
 	text_add(still->to, "</text>\n");
@@ -125,7 +125,8 @@ static void add_box(struct still *still, const struct flame_box *box)
 	}
 }
 
-void flame_still(const struct flame *flame, const struct flame_head *head, struct text *to, unsigned *ret_height)
+void flame_still(const struct flame *flame, const struct flame_head *head, struct text *to,
+		 unsigned *ret_height)
 {
 	struct still still = { .flame = flame, .to = to, .top = 26, .key_x = MARGIN };
 	uint32_t i;

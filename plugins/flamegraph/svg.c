@@ -40,8 +40,10 @@ int flame_document(const struct flame *flame, struct text *ret)
 	flame_still(flame, &head, &still, &height);
 	text_add(&to, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
 	text_format(&to,
-		    "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%%\" height=\"%u\" viewBox=\"0 0 1200 %u\" "
-		    "preserveAspectRatio=\"xMidYMin meet\" role=\"img\" aria-labelledby=\"title about\">\n<title id=\"title\">",
+		    "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%%\" height=\"%u\" viewBox=\"0 0 "
+		    "1200 %u\" "
+		    "preserveAspectRatio=\"xMidYMin meet\" role=\"img\" aria-labelledby=\"title "
+		    "about\">\n<title id=\"title\">",
 		    height, height);
 	text_xml(&to, text_str(&head.title));
 	text_add(&to, "</title>\n<desc id=\"about\">");

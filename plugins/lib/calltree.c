@@ -45,7 +45,8 @@ static int add_node(struct calltree *tree, uint32_t parent, uint32_t function, b
 }
 
 /* The child of a node for a function; the node itself, with *ret_cut set, where a limit stops the tree. */
-static int child_of(struct build *build, uint32_t parent, uint32_t function, bool inlined, uint32_t *ret, bool *ret_cut)
+static int child_of(struct build *build, uint32_t parent, uint32_t function, bool inlined, uint32_t *ret,
+		    bool *ret_cut)
 {
 	struct calltree *tree = build->tree;
 	uint32_t *node;
@@ -56,7 +57,8 @@ static int child_of(struct build *build, uint32_t parent, uint32_t function, boo
 		*ret = parent;
 		return PFC_OK;
 	}
-	node = pairmap_at(&build->children, pairmap_key(parent, function << 1 | inlined), tree->count, &is_new);
+	node = pairmap_at(&build->children, pairmap_key(parent, function << 1 | inlined), tree->count,
+			  &is_new);
 	if (!node) {
 		return PFC_ENOMEM;
 	}
@@ -71,8 +73,10 @@ static int descend(struct build *build, uint32_t stack, uint32_t *node, bool *re
 	uint32_t location = profile->stack_location[stack], i;
 	int status = PFC_OK;
 
-	for (i = profile->frame_first[location + 1]; status == PFC_OK && i-- > profile->frame_first[location];) {
-		status = child_of(build, *node, profile->frames[i].function, profile->frames[i].inlined, node, ret_cut);
+	for (i = profile->frame_first[location + 1];
+	     status == PFC_OK && i-- > profile->frame_first[location];) {
+		status = child_of(build, *node, profile->frames[i].function, profile->frames[i].inlined, node,
+				  ret_cut);
 	}
 	return status;
 }
@@ -111,8 +115,8 @@ static int node_of_callers(struct build *build, uint32_t stack, uint32_t *ret, b
 		location = profile->stack_location[stack];
 		for (i = profile->frame_first[location];
 		     status == PFC_OK && !*ret_cut && i < profile->frame_first[location + 1]; i++) {
-			status = child_of(build, node, profile->frames[i].function, profile->frames[i].inlined, &node,
-					  ret_cut);
+			status = child_of(build, node, profile->frames[i].function,
+					  profile->frames[i].inlined, &node, ret_cut);
 		}
 	}
 	*ret = node;
@@ -205,7 +209,8 @@ static int add_all(struct build *build)
 	}
 	for (stack = 0; status == PFC_OK && stack < profile->stack_count; stack++) {
 		if (profile->stack_samples[stack]) {
-			status = add_stack(build, stack, profile->stack_weight[stack], profile->stack_samples[stack]);
+			status = add_stack(build, stack, profile->stack_weight[stack],
+					   profile->stack_samples[stack]);
 		}
 	}
 	return status;

@@ -24,8 +24,9 @@ enum calltree_order { CALLTREE_BY_NAME, CALLTREE_BY_WEIGHT };
 
 struct calltree_options {
 	bool reverse;
-	bool by_thread;     /* the profile was read with by_thread */
-	uint32_t max_depth; /* frames kept of a stack, counted from the root; 0 for no limit but CALLTREE_MAX_DEPTH */
+	bool by_thread; /* the profile was read with by_thread */
+	uint32_t
+		max_depth; /* frames kept of a stack, counted from the root; 0 for no limit but CALLTREE_MAX_DEPTH */
 	enum calltree_order order;
 };
 
@@ -36,7 +37,8 @@ struct calltree {
 	struct calltree_node *nodes;
 	uint32_t count;
 	uint32_t room;
-	uint64_t cut_weight; /* of stacks that lost frames to a limit; their weight stays with the node reached */
+	uint64_t
+		cut_weight; /* of stacks that lost frames to a limit; their weight stays with the node reached */
 };
 
 /**

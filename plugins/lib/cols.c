@@ -5,8 +5,8 @@
 
 #include <profcore/status.h>
 
-int cols_begin(struct cols *cols, const struct pfc_reader *reader, const char *table, const char *const *names,
-	       uint32_t count)
+int cols_begin(struct cols *cols, const struct pfc_reader *reader, const char *table,
+	       const char *const *names, uint32_t count)
 {
 	uint32_t i;
 
@@ -45,7 +45,8 @@ bool cols_next(struct cols *cols)
 			continue;
 		}
 		view->struct_size = sizeof(*view);
-		if (reader->view(reader->ctx, cols->table.table, chunk, (uint32_t)cols->numbers[i], view) != PFC_OK) {
+		if (reader->view(reader->ctx, cols->table.table, chunk, (uint32_t)cols->numbers[i], view) !=
+		    PFC_OK) {
 			cols->cut = true;
 			return false;
 		}

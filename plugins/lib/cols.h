@@ -20,10 +20,10 @@ struct cols {
 	uint32_t count;
 	int32_t numbers[COLS_MAX]; /* column numbers; -1 for one that is not there */
 	uint32_t next_chunk;
-	uint64_t rows;             /* in the chunk that stands open */
+	uint64_t rows; /* in the chunk that stands open */
 	uint64_t first_row;
 	struct pfc_column_view views[COLS_MAX];
-	bool cut;                  /* a chunk could not be read */
+	bool cut; /* a chunk could not be read */
 };
 
 /**
@@ -31,8 +31,8 @@ struct cols {
  *
  * Returns: 0; PFC_ENOENT when there is no such table (a walk over it has no chunks); PFC_EINVAL for too many columns.
  */
-int cols_begin(struct cols *cols, const struct pfc_reader *reader, const char *table, const char *const *names,
-	       uint32_t count);
+int cols_begin(struct cols *cols, const struct pfc_reader *reader, const char *table,
+	       const char *const *names, uint32_t count);
 
 /** Open the next chunk. False at the end, or at a chunk that cannot be read (cols->cut). */
 bool cols_next(struct cols *cols);

@@ -10,9 +10,9 @@
 #include "units.h"
 
 /* Below these, a profile still shows where time goes, but shares of single functions can be far off. */
-#define ROOTED_ENOUGH_PCT 95.0
+#define ROOTED_ENOUGH_PCT    95.0
 #define UNKNOWN_TOO_MUCH_PCT 5.0
-#define SAMPLES_ENOUGH 100u /* at 100 samples the 95 % interval of a half is about +-10 points */
+#define SAMPLES_ENOUGH       100u /* at 100 samples the 95 % interval of a half is about +-10 points */
 
 static double fact(const struct pfc_reader *reader, const char *key)
 {
@@ -34,12 +34,15 @@ static void warn_of_losses(struct health *health, const struct profile *profile)
 			    units_count(count, health->lost), units_count(samples, profile->samples));
 	}
 	if (health->throttled > 0) {
-		text_format(to, "The kernel throttled sampling %.0f times: busy moments are under-represented.\n",
+		text_format(to,
+			    "The kernel throttled sampling %.0f times: busy moments are under-represented.\n",
 			    health->throttled);
 	}
 	if (profile->cut || profile->dropped_rows || profile->bad_ids) {
-		text_format(to, "The artifact is damaged: %s%" PRIu64 " bad references, %" PRIu64 " rows not read.\n",
-			    profile->cut ? "unreadable chunks, " : "", profile->bad_ids, profile->dropped_rows);
+		text_format(
+			to,
+			"The artifact is damaged: %s%" PRIu64 " bad references, %" PRIu64 " rows not read.\n",
+			profile->cut ? "unreadable chunks, " : "", profile->bad_ids, profile->dropped_rows);
 	}
 }
 
@@ -49,14 +52,17 @@ static void warn_of_quality(struct health *health, const struct profile *profile
 	char count[UNITS_ROOM];
 
 	if (!profile->has_frames) {
-		text_add(to, "There are no symbols (the collector did not finish): names are module+address.\n");
+		text_add(to,
+			 "There are no symbols (the collector did not finish): names are module+address.\n");
 	}
 	if (health->rooted_pct < ROOTED_ENOUGH_PCT) {
-		text_format(to, "Only %.1f %% of the stacks reach their thread's start: totals are too low.\n",
+		text_format(to,
+			    "Only %.1f %% of the stacks reach their thread's start: totals are too low.\n",
 			    health->rooted_pct);
 	}
 	if (profile->has_frames && health->unknown_leaf_pct > UNKNOWN_TOO_MUCH_PCT) {
-		text_format(to, "%.1f %% of the samples end in code without a name.\n", health->unknown_leaf_pct);
+		text_format(to, "%.1f %% of the samples end in code without a name.\n",
+			    health->unknown_leaf_pct);
 	}
 	if (profile->samples < SAMPLES_ENOUGH) {
 		text_format(to, "Only %s sample%s: shares are rough.\n", units_count(count, profile->samples),

@@ -10,11 +10,11 @@
 #include "text.h"
 
 struct health {
-	double rooted_pct;   /* stacks that reach the thread's first function; NAN when not stated */
-	double unknown_pct;  /* as stated: frames without a name; NAN when not stated */
-	double throttled;    /* NAN when not stated */
-	double truncated;    /* stacks cut short; NAN when not stated */
-	double frequency_hz; /* NAN when not stated */
+	double rooted_pct;       /* stacks that reach the thread's first function; NAN when not stated */
+	double unknown_pct;      /* as stated: frames without a name; NAN when not stated */
+	double throttled;        /* NAN when not stated */
+	double truncated;        /* stacks cut short; NAN when not stated */
+	double frequency_hz;     /* NAN when not stated */
 	double unknown_leaf_pct; /* samples whose innermost frame has no name: counted here */
 	uint64_t lost;
 	bool partial;

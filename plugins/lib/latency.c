@@ -13,9 +13,9 @@
 #define FAR_NS 60000000000u /* a request so far from the window belongs to another run */
 
 /* Buckets: one for each value below 2048, then 1024 for each power of two. */
-#define LINEAR 2048u
+#define LINEAR    2048u
 #define PER_POWER 1024u
-#define POWERS 53u
+#define POWERS    53u
 
 enum { START, FIRST_BYTE, END, STATUS, ERROR, BYTES, COLUMNS };
 
@@ -80,7 +80,8 @@ static void take_time(struct pass *pass, uint64_t took_ns)
 static void take(struct pass *pass, const struct cols *cols, uint64_t row)
 {
 	struct latency *latency = pass->latency;
-	uint64_t start = (uint64_t)cols_int(cols, START, row, 0), end = (uint64_t)cols_int(cols, END, row, 0), away;
+	uint64_t start = (uint64_t)cols_int(cols, START, row, 0), end = (uint64_t)cols_int(cols, END, row, 0),
+		 away;
 	int64_t status = cols_int(cols, STATUS, row, 200), error = cols_int(cols, ERROR, row, 0);
 
 	if (pass->t1_ns && (start < pass->t0_ns || start > pass->t1_ns)) {
@@ -103,14 +104,17 @@ static void take(struct pass *pass, const struct cols *cols, uint64_t row)
 		latency->failed++;
 		latency->errors[error]++;
 	}
-	if (end >= start && (error == LATENCY_NO_ERROR || error == LATENCY_TIMEOUT || error == LATENCY_OTHER)) {
+	if (end >= start &&
+	    (error == LATENCY_NO_ERROR || error == LATENCY_TIMEOUT || error == LATENCY_OTHER)) {
 		take_time(pass, end - start);
 	}
 }
 
 static int read_all(struct pass *pass, const struct pfc_reader *reader)
 {
-	static const char *const columns[COLUMNS] = { "start", "first_byte", "end", "status", "error", "bytes" };
+	static const char *const columns[COLUMNS] = {
+		"start", "first_byte", "end", "status", "error", "bytes"
+	};
 	struct cols cols;
 	uint64_t row;
 	int status = cols_begin(&cols, reader, "requests", columns, COLUMNS);
@@ -149,10 +153,11 @@ static void conclude(struct pass *pass)
 	latency->p999_ns = percentile(pass, 0.999);
 }
 
-static void describe(struct latency *latency, const struct pfc_reader *reader)
+static int describe(struct latency *latency, const struct pfc_reader *reader)
 {
 	struct pfc_artifact about = { .struct_size = sizeof(about) };
 	struct text clean = { 0 };
+	int status;
 
 	if (reader->describe(reader->ctx, &about) == PFC_OK && about.producer) {
 		text_clean(&clean, (struct pfc_string){ about.producer, strlen(about.producer) }, 60);
@@ -160,18 +165,22 @@ static void describe(struct latency *latency, const struct pfc_reader *reader)
 		latency->partial = about.partial != 0;
 		latency->lost = about.lost;
 	}
+	status = clean.failed ? PFC_ENOMEM : PFC_OK;
 	text_finish(&clean);
+	return status;
 }
 
 int latency_read(const struct pfc_reader *reader, uint64_t t0_ns, uint64_t t1_ns, struct latency *ret)
 {
 	struct latency latency = { 0 };
 	struct pass pass = { .latency = &latency, .t0_ns = t0_ns, .t1_ns = t1_ns, .nearest_ns = UINT64_MAX };
-	int status = PFC_ENOMEM;
+	int status = describe(&latency, reader);
 
-	describe(&latency, reader);
 	pass.buckets = calloc(LINEAR + POWERS * PER_POWER, sizeof(*pass.buckets));
-	if (pass.buckets) {
+	if (!pass.buckets) {
+		status = PFC_ENOMEM;
+	}
+	if (status == PFC_OK) {
 		status = read_all(&pass, reader);
 	}
 	if (status == PFC_OK && latency.requests == 0 && latency.outside > 0 && pass.nearest_ns > FAR_NS) {

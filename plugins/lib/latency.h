@@ -11,26 +11,34 @@
 
 #include <profcore/artifact.h>
 
-enum { LATENCY_NO_ERROR, LATENCY_CONNECT, LATENCY_TIMEOUT, LATENCY_RESET, LATENCY_PROTOCOL, LATENCY_OTHER, LATENCY_ERRORS };
+enum {
+	LATENCY_NO_ERROR,
+	LATENCY_CONNECT,
+	LATENCY_TIMEOUT,
+	LATENCY_RESET,
+	LATENCY_PROTOCOL,
+	LATENCY_OTHER,
+	LATENCY_ERRORS
+};
 
 struct latency {
 	char producer[64];
 	bool partial;
 	uint64_t lost;
-	uint64_t requests;  /* that began in the window */
-	uint64_t outside;   /* that did not */
+	uint64_t requests;   /* that began in the window */
+	uint64_t outside;    /* that did not */
 	bool window_ignored; /* none lay even near the window: all were taken */
-	uint64_t answered;  /* with a status and without an error */
-	uint64_t timed;     /* those that percentiles are of: answered, and those that waited in vain (timed out,
+	uint64_t answered;   /* with a status and without an error */
+	uint64_t timed; /* those that percentiles are of: answered, and those that waited in vain (timed out,
 			       cut off): to leave them out would make the slowest server look fast */
 	uint64_t errors[LATENCY_ERRORS];
-	uint64_t failed;    /* sum of errors, and those without an answer */
+	uint64_t failed; /* sum of errors, and those without an answer */
 	uint64_t status_4xx, status_5xx;
 	uint64_t bytes;
 	uint64_t first_ns, last_ns; /* first start, last end */
-	double rps;         /* answers that ended in the window, by its length */
+	double rps;                 /* answers that ended in the window, by its length */
 	uint64_t p50_ns, p90_ns, p99_ns, p999_ns, max_ns, mean_ns;
-	bool cut;           /* a chunk could not be read */
+	bool cut; /* a chunk could not be read */
 };
 
 /** Word for an error kind. */

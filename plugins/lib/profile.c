@@ -72,11 +72,13 @@ const char *profile_kind_word(unsigned kind)
 }
 
 /* Clean a short text of the artifact into a field; what does not fit is cut. */
-static void copy_clean(const char *raw, char *to, size_t room)
+static int copy_clean(const char *raw, char *to, size_t room)
 {
 	struct text clean = { 0 };
+	int status;
 
 	text_clean(&clean, (struct pfc_string){ raw, strlen(raw) }, room);
+	status = clean.failed ? PFC_ENOMEM : PFC_OK;
 	snprintf(to, room, "%s", text_str(&clean));
 	if (clean.bytes >= room) {
 		/* Do not leave half a character behind. */
@@ -85,32 +87,45 @@ static void copy_clean(const char *raw, char *to, size_t room)
 		}
 	}
 	text_finish(&clean);
+	return status;
 }
 
-static void copy_fact(const struct pfc_reader *reader, const char *key, const char *missing, char *to, size_t room)
+static int copy_fact(const struct pfc_reader *reader, const char *key, const char *missing, char *to,
+		     size_t room)
 {
 	const char *raw = NULL;
 
 	if (reader->fact(reader->ctx, key, NULL, &raw) != PFC_OK || !raw || !*raw) {
 		raw = missing;
 	}
-	copy_clean(raw, to, room);
+	return copy_clean(raw, to, room);
 }
 
-static void describe(struct profile *profile, const struct pfc_reader *reader)
+static int describe(struct profile *profile, const struct pfc_reader *reader)
 {
 	struct pfc_artifact about = { .struct_size = sizeof(about) };
+	int status;
 
 	if (reader->describe(reader->ctx, &about) != PFC_OK) {
 		memset(&about, 0, sizeof(about));
 	}
 	profile->partial = about.partial != 0;
 	profile->lost = about.lost;
-	copy_clean(about.producer ? about.producer : "", profile->producer, sizeof(profile->producer));
-	copy_clean(about.port ? about.port : "", profile->port, sizeof(profile->port));
-	copy_clean(about.signal ? about.signal : "", profile->signal, sizeof(profile->signal));
-	copy_fact(reader, "event", "samples", profile->event, sizeof(profile->event));
-	copy_fact(reader, "weight_unit", "count", profile->unit, sizeof(profile->unit));
+	status = copy_clean(about.producer ? about.producer : "", profile->producer,
+			    sizeof(profile->producer));
+	if (status == PFC_OK) {
+		status = copy_clean(about.port ? about.port : "", profile->port, sizeof(profile->port));
+	}
+	if (status == PFC_OK) {
+		status = copy_clean(about.signal ? about.signal : "", profile->signal,
+				    sizeof(profile->signal));
+	}
+	if (status == PFC_OK) {
+		status = copy_fact(reader, "event", "samples", profile->event, sizeof(profile->event));
+	}
+	return status == PFC_OK
+		       ? copy_fact(reader, "weight_unit", "count", profile->unit, sizeof(profile->unit))
+		       : status;
 }
 
 int profile_read(const struct pfc_reader *reader, const struct profile_options *options, struct profile **ret)
@@ -123,8 +138,7 @@ int profile_read(const struct pfc_reader *reader, const struct profile_options *
 	if (!profile) {
 		return PFC_ENOMEM;
 	}
-	describe(profile, reader);
-	if (names_init(&profile->names, options->seed) != PFC_OK ||
+	if (describe(profile, reader) != PFC_OK || names_init(&profile->names, options->seed) != PFC_OK ||
 	    names_clean(&profile->names, "[unknown]", &unknown.name) != PFC_OK ||
 	    profile_function_add(profile, &unknown, &id) != PFC_OK) {
 		goto out;

@@ -74,8 +74,8 @@ struct profile {
 	char port[64];
 	char signal[32]; /* "cpu"; may be "" */
 	char event[64];
-	char unit[32];   /* of weight: "ns", "bytes", "count" */
-	bool partial;    /* as the host says */
+	char unit[32]; /* of weight: "ns", "bytes", "count" */
+	bool partial;  /* as the host says */
 	uint64_t lost;
 	struct names names;
 
@@ -89,13 +89,14 @@ struct profile {
 	uint32_t location_count;
 	uint32_t *location_module;
 	uint64_t *location_address;
-	uint32_t *frame_first; /* frames of location i: [frame_first[i], frame_first[i + 1]), innermost first */
+	uint32_t *
+		frame_first; /* frames of location i: [frame_first[i], frame_first[i + 1]), innermost first */
 	struct profile_frame *frames;
 
 	uint32_t stack_count;
-	uint32_t *parent;         /* parent[i] < i for i > 0 */
+	uint32_t *parent; /* parent[i] < i for i > 0 */
 	uint32_t *stack_location;
-	uint64_t *stack_weight;   /* of the samples that ended in exactly this stack */
+	uint64_t *stack_weight; /* of the samples that ended in exactly this stack */
 	uint64_t *stack_samples;
 
 	struct profile_thread *threads;
@@ -103,18 +104,18 @@ struct profile {
 	struct profile_share *shares; /* NULL unless asked for; grouped by thread */
 	uint32_t share_count;
 
-	uint64_t samples;         /* within the window */
+	uint64_t samples; /* within the window */
 	uint64_t weight;
-	uint64_t outside;         /* samples outside the window, left out */
-	bool window_ignored;      /* none lay even near it: the artifact is of another run; all were taken */
+	uint64_t outside;    /* samples outside the window, left out */
+	bool window_ignored; /* none lay even near it: the artifact is of another run; all were taken */
 	uint64_t first_ns, last_ns; /* of the samples taken */
-	uint64_t no_stack;        /* samples with an empty stack */
-	uint64_t unknown_leaf;    /* samples whose innermost frame has no known module or no name */
+	uint64_t no_stack;          /* samples with an empty stack */
+	uint64_t unknown_leaf;      /* samples whose innermost frame has no known module or no name */
 	uint64_t bad_ids;
-	uint64_t dropped_rows;    /* beyond PROFILE_MAX_ROWS */
-	bool cut;                 /* a chunk could not be read */
-	bool has_frames;          /* the table is there: names were resolved */
-	bool has_weight;          /* else each sample weighs 1 */
+	uint64_t dropped_rows; /* beyond PROFILE_MAX_ROWS */
+	bool cut;              /* a chunk could not be read */
+	bool has_frames;       /* the table is there: names were resolved */
+	bool has_weight;       /* else each sample weighs 1 */
 
 	struct profile_strings *strings; /* while reading only */
 };
@@ -131,7 +132,8 @@ struct profile_options {
  * Memory:  the profile is the caller's; strings are copied, so that the reader may go.
  * Returns: 0, also when there is no sample; PFC_ENOMEM; PFC_ENOENT when it has no samples or no stacks table.
  */
-int profile_read(const struct pfc_reader *reader, const struct profile_options *options, struct profile **ret);
+int profile_read(const struct pfc_reader *reader, const struct profile_options *options,
+		 struct profile **ret);
 
 void profile_destroy(struct profile *profile);
 

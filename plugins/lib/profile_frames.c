@@ -83,7 +83,8 @@ static int read_row(struct profile *profile, const struct cols *cols, uint64_t a
 		    : unnamed_function(profile, to->location, &to->frame.function);
 }
 
-static int read_rows(struct profile *profile, struct cols *cols, struct row *rows, uint32_t room, uint32_t *ret_count)
+static int read_rows(struct profile *profile, struct cols *cols, struct row *rows, uint32_t room,
+		     uint32_t *ret_count)
 {
 	uint32_t count = 0;
 	uint64_t at;
@@ -138,7 +139,8 @@ int profile_read_frames(struct profile *profile, const struct pfc_reader *reader
 	struct cols cols;
 	int status = PFC_ENOMEM;
 
-	profile->has_frames = cols_begin(&cols, reader, "frames", columns, 5) == PFC_OK && cols.table.row_count > 0;
+	profile->has_frames =
+		cols_begin(&cols, reader, "frames", columns, 5) == PFC_OK && cols.table.row_count > 0;
 	room = profile_rows(profile, cols.table.row_count);
 	rows = calloc(room, sizeof(*rows));
 	profile->frames = calloc((size_t)room + profile->location_count, sizeof(*profile->frames));

@@ -11,7 +11,7 @@
 #include "cols.h"
 
 #define MAX_THREADS (1u << 20)
-#define FAR_NS 60000000000u /* a sample so far from the window belongs to another run */
+#define FAR_NS      60000000000u /* a sample so far from the window belongs to another run */
 
 enum { TIME, PID, TID, WEIGHT, STACK, COLUMNS };
 
@@ -45,7 +45,8 @@ static int thread_at(struct pass *pass, int32_t pid, int32_t tid, uint32_t *ret)
 	if (profile->thread_count == MAX_THREADS) {
 		pid = tid = -1; /* all further threads together */
 	}
-	id = pairmap_at(&pass->thread_ids, pairmap_key((uint32_t)pid, (uint32_t)tid), profile->thread_count, &is_new);
+	id = pairmap_at(&pass->thread_ids, pairmap_key((uint32_t)pid, (uint32_t)tid), profile->thread_count,
+			&is_new);
 	if (!id) {
 		return PFC_ENOMEM;
 	}
@@ -76,7 +77,8 @@ static int share_add(struct pass *pass, uint32_t thread, uint32_t stack, uint64_
 		return PFC_ENOMEM;
 	}
 	if (is_new) {
-		profile->shares[profile->share_count++] = (struct profile_share){ .thread = thread, .stack = stack };
+		profile->shares[profile->share_count++] =
+			(struct profile_share){ .thread = thread, .stack = stack };
 	}
 	profile->shares[*id].weight += weight;
 	profile->shares[*id].samples++;
@@ -106,7 +108,8 @@ static int take(struct pass *pass, const struct cols *cols, uint64_t row)
 		return PFC_OK;
 	}
 	stack = profile_id(profile, cols_id(cols, STACK, row), profile->stack_count);
-	status = thread_at(pass, (int32_t)cols_int(cols, PID, row, 0), (int32_t)cols_int(cols, TID, row, 0), &thread);
+	status = thread_at(pass, (int32_t)cols_int(cols, PID, row, 0), (int32_t)cols_int(cols, TID, row, 0),
+			   &thread);
 	if (status == PFC_OK && pass->by_thread) {
 		status = share_add(pass, thread, stack, weight);
 	}
@@ -114,7 +117,8 @@ static int take(struct pass *pass, const struct cols *cols, uint64_t row)
 		return status;
 	}
 	if (__builtin_add_overflow(profile->weight, weight, &profile->weight)) {
-		profile->weight = UINT64_MAX; /* only nonsense weighs that much; the sums below stay within it */
+		profile->weight =
+			UINT64_MAX; /* only nonsense weighs that much; the sums below stay within it */
 		weight = 0;
 	}
 	profile->samples++;
@@ -165,7 +169,8 @@ static int name_threads(struct pass *pass, const struct pfc_reader *reader)
 	cols_begin(&cols, reader, "threads", columns, 3);
 	while (cols_next(&cols)) {
 		for (row = 0; row < cols.rows; row++) {
-			key = pairmap_key((uint32_t)cols_int(&cols, 0, row, 0), (uint32_t)cols_int(&cols, 1, row, 0));
+			key = pairmap_key((uint32_t)cols_int(&cols, 0, row, 0),
+					  (uint32_t)cols_int(&cols, 1, row, 0));
 			id = pairmap_at(&pass->thread_ids, key, UINT32_MAX, NULL);
 			if (!id) {
 				return PFC_ENOMEM;
@@ -197,7 +202,8 @@ static void weigh_by_count(struct profile *profile)
 {
 	uint32_t i;
 
-	memcpy(profile->stack_weight, profile->stack_samples, profile->stack_count * sizeof(*profile->stack_weight));
+	memcpy(profile->stack_weight, profile->stack_samples,
+	       profile->stack_count * sizeof(*profile->stack_weight));
 	for (i = 0; i < profile->thread_count; i++) {
 		profile->threads[i].weight = profile->threads[i].samples;
 	}

@@ -10,7 +10,14 @@
 #include "cols.h"
 
 /* The values of modules.kind in the schema. */
-enum module_kind { MODULE_UNKNOWN, MODULE_FILE, MODULE_KERNEL, MODULE_KERNEL_MODULE, MODULE_VDSO, MODULE_ANONYMOUS };
+enum module_kind {
+	MODULE_UNKNOWN,
+	MODULE_FILE,
+	MODULE_KERNEL,
+	MODULE_KERNEL_MODULE,
+	MODULE_VDSO,
+	MODULE_ANONYMOUS
+};
 
 /* Base name; a bracketed pseudo path ("[kernel.kallsyms]") loses its brackets and what follows its first word. */
 static int base_name(struct profile *profile, const char *path, unsigned kind, uint32_t *ret)
@@ -51,7 +58,8 @@ static uint8_t kind_of(unsigned kind, const char *base)
 	case MODULE_FILE:
 		return is_shared_object(base) ? PROFILE_LIBRARY : PROFILE_APP;
 	default:
-		return *base && *base != '[' ? is_shared_object(base) ? PROFILE_LIBRARY : PROFILE_APP : PROFILE_UNKNOWN;
+		return *base && *base != '[' ? is_shared_object(base) ? PROFILE_LIBRARY : PROFILE_APP
+					     : PROFILE_UNKNOWN;
 	}
 }
 
@@ -98,7 +106,8 @@ int profile_read_modules(struct profile *profile, const struct pfc_reader *reade
 	}
 	profile->modules[0].kind = PROFILE_UNKNOWN;
 	while (status == PFC_OK && cols_next(&cols)) {
-		for (row = 0; status == PFC_OK && row < cols.rows && cols.first_row + row < profile->module_count;
+		for (row = 0;
+		     status == PFC_OK && row < cols.rows && cols.first_row + row < profile->module_count;
 		     row++) {
 			if (cols.first_row + row > 0) {
 				status = read_module(profile, &cols, row, &paths);
@@ -161,7 +170,8 @@ int profile_read_stacks(struct profile *profile, const struct pfc_reader *reader
 		for (row = 0; row < cols.rows; row++) {
 			id = cols.first_row + row;
 			if (id > 0 && id < profile->stack_count) {
-				profile->parent[id] = profile_id(profile, cols_id(&cols, 0, row), (uint32_t)id);
+				profile->parent[id] =
+					profile_id(profile, cols_id(&cols, 0, row), (uint32_t)id);
 				profile->stack_location[id] =
 					profile_id(profile, cols_id(&cols, 1, row), profile->location_count);
 			}

@@ -34,8 +34,8 @@ static int walk_init(struct walk *walk, const struct profile *profile, uint32_t 
 	walk->sibling = calloc(stacks, sizeof(*walk->sibling));
 	walk->on_path = calloc(ids, sizeof(*walk->on_path));
 	walk->rows = calloc(ids, sizeof(*walk->rows));
-	if (!walk->inclusive || !walk->inclusive_samples || !walk->child || !walk->sibling || !walk->on_path ||
-	    !walk->rows) {
+	if (!walk->inclusive || !walk->inclusive_samples || !walk->child || !walk->sibling ||
+	    !walk->on_path || !walk->rows) {
 		return PFC_ENOMEM;
 	}
 	memcpy(walk->inclusive, profile->stack_weight, stacks * sizeof(*walk->inclusive));
@@ -142,7 +142,8 @@ static void add_self(struct walk *walk)
 	for (stack = 0; stack < profile->stack_count; stack++) {
 		if (profile->stack_samples[stack]) {
 			row = &walk->rows[id_of(
-				walk, &profile->frames[profile->frame_first[profile->stack_location[stack]]])];
+				walk,
+				&profile->frames[profile->frame_first[profile->stack_location[stack]]])];
 			row->self += profile->stack_weight[stack];
 			row->self_samples += profile->stack_samples[stack];
 		}
@@ -255,7 +256,9 @@ static int by_led(const void *a, const void *b)
 void rank_sort(struct rank *rank, enum rank_order order)
 {
 	qsort(rank->rows, rank->count, sizeof(*rank->rows),
-	      order == RANK_TOTAL ? by_total : order == RANK_LED ? by_led : by_self);
+	      order == RANK_TOTAL ? by_total
+	      : order == RANK_LED ? by_led
+				  : by_self);
 }
 
 void rank_finish(struct rank *rank)
@@ -297,8 +300,9 @@ int rank_lines(const struct profile *profile, struct rank_line **ret, uint32_t *
 	for (i = 1; i < profile->stack_count; i++) {
 		frame = &profile->frames[profile->frame_first[profile->stack_location[i]]];
 		if (profile->stack_samples[i] && frame->file && frame->line) {
-			lines[count++] = (struct rank_line){ frame->function, frame->file, frame->line,
-							     profile->stack_weight[i], profile->stack_samples[i] };
+			lines[count++] =
+				(struct rank_line){ frame->function, frame->file, frame->line,
+						    profile->stack_weight[i], profile->stack_samples[i] };
 		}
 	}
 	qsort(lines, count, sizeof(*lines), by_line);

@@ -9,14 +9,14 @@
 #include "profile.h"
 
 struct rank_row {
-	uint32_t id;            /* function, module, or as the call says */
-	uint64_t self;          /* weight of stacks that end in it */
-	uint64_t total;         /* weight of stacks that it is in */
+	uint32_t id;    /* function, module, or as the call says */
+	uint64_t self;  /* weight of stacks that end in it */
+	uint64_t total; /* weight of stacks that it is in */
 	uint64_t self_samples;
 	uint64_t total_samples;
-	uint64_t led;           /* functions: weight of stacks whose innermost app frame it is, so with the
+	uint64_t led;     /* functions: weight of stacks whose innermost app frame it is, so with the
 				   libraries and the kernel that it calls */
-	uint64_t address;       /* functions: where most of its own weight is; 0 without any */
+	uint64_t address; /* functions: where most of its own weight is; 0 without any */
 	uint64_t address_weight;
 };
 

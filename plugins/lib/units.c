@@ -28,7 +28,11 @@ static const char *scaled(char *to, double value, double step, const char *const
 		value /= step;
 		i++;
 	}
-	snprintf(to, UNITS_ROOM, "%.*f %s", i == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2, value, names[i]);
+	snprintf(to, UNITS_ROOM, "%.*f %s",
+		 i == 0 || value >= 99.95 ? 0
+		 : value >= 9.995         ? 1
+					  : 2,
+		 value, names[i]);
 	return to;
 }
 
@@ -68,6 +72,11 @@ double units_pct(uint64_t part, uint64_t whole)
 
 const char *units_pct_text(char *to, double pct)
 {
-	snprintf(to, UNITS_ROOM, "%.*f", pct >= 99.995 || pct == 0 ? 0 : pct >= 9.995 ? 1 : pct >= 0.0995 ? 2 : 3, pct);
+	snprintf(to, UNITS_ROOM, "%.*f",
+		 pct >= 99.995 || pct == 0 ? 0
+		 : pct >= 9.995            ? 1
+		 : pct >= 0.0995           ? 2
+					   : 3,
+		 pct);
 	return to;
 }

@@ -37,7 +37,9 @@ static void add_number(struct text *to, const char *word, double value)
 {
 	char text[UNITS_ROOM];
 
-	add_fact(to, word, isfinite(value) && value >= 0 && value < 1e18 ? units_count(text, (uint64_t)value) : "not stated");
+	add_fact(to, word,
+		 isfinite(value) && value >= 0 && value < 1e18 ? units_count(text, (uint64_t)value)
+							       : "not stated");
 }
 
 void report_head(const struct report *report, const char *what, struct text *to)

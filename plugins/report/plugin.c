@@ -40,13 +40,14 @@ static int32_t fail_empty(const struct pfc_host *host, const struct profile *pro
 	char why[256];
 
 	if (profile->outside) {
-		snprintf(why, sizeof(why), "%s.%s has no sample in the window, %llu outside it", profile->producer,
-			 profile->port, (unsigned long long)profile->outside);
+		snprintf(why, sizeof(why), "%s.%s has no sample in the window, %llu outside it",
+			 profile->producer, profile->port, (unsigned long long)profile->outside);
 	} else {
 		snprintf(why, sizeof(why), "%s.%s has no sample", profile->producer, profile->port);
 	}
 	return fail(host, PFC_ENODATA, why,
-		    "put load on the target during the window, or sample for longer; the collector's log may say more");
+		    "put load on the target during the window, or sample for longer; the collector's log may "
+		    "say more");
 }
 
 static int write_text(const struct pfc_host *host, const char *port, struct text *text)
@@ -90,7 +91,8 @@ static int write_symbols(const struct pfc_host *host, struct report *report)
 	return write_text(host, "perf_symbols", &text);
 }
 
-static int32_t report_on(const struct pfc_host *host, const struct pfc_reader *reader, struct profile *profile)
+static int32_t report_on(const struct pfc_host *host, const struct pfc_reader *reader,
+			 struct profile *profile)
 {
 	struct report report = { .profile = profile,
 				 .run_id = host->text(host->ctx, PFC_TEXT_RUN_ID),
@@ -110,8 +112,10 @@ static int32_t report_on(const struct pfc_host *host, const struct pfc_reader *r
 	}
 	rank_finish(&report.functions);
 	health_finish(&report.health);
-	return status == PFC_OK ? PFC_OK : fail(host, status, status == PFC_ENOMEM ? "memory ran out"
-										   : "a text could not be written", NULL);
+	return status == PFC_OK
+		       ? PFC_OK
+		       : fail(host, status,
+			      status == PFC_ENOMEM ? "memory ran out" : "a text could not be written", NULL);
 }
 
 static int32_t process(void *data)
@@ -132,8 +136,10 @@ static int32_t process(void *data)
 	}
 	status = profile_read(reader, &options, &profile);
 	if (status != PFC_OK) {
-		return fail(host, status, status == PFC_ENOENT ? "the artifact lacks its samples or stacks table"
-							       : "memory ran out", NULL);
+		return fail(host, status,
+			    status == PFC_ENOENT ? "the artifact lacks its samples or stacks table"
+						 : "memory ran out",
+			    NULL);
 	}
 	status = profile->samples ? report_on(host, reader, profile) : fail_empty(host, profile);
 	profile_destroy(profile);

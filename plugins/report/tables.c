@@ -11,7 +11,7 @@
 #include "lib/grid.h"
 #include "lib/units.h"
 
-#define PLACE_COLUMNS 30 /* of a file name, before its line number */
+#define PLACE_COLUMNS   30 /* of a file name, before its line number */
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static void add_left_out(struct text *to, uint32_t count, uint32_t shown)
@@ -49,7 +49,8 @@ static void add_functions(const struct report *report, struct text *to)
 	for (i = 0; i < shown; i++) {
 		const struct rank_row *row = &report->functions.rows[i];
 		const char *cells[] = { pct_of(report, self, row->self), pct_of(report, total, row->total),
-					units_count(samples, row->self_samples), profile_function_name(profile, row->id),
+					units_count(samples, row->self_samples),
+					profile_function_name(profile, row->id),
 					profile_function_module(profile, row->id) };
 
 		grid_row(to, columns, COUNT_OF(columns), cells);
@@ -87,8 +88,11 @@ static int add_threads(const struct report *report, struct text *to)
 	grid_heading(to, "Threads");
 	grid_head(to, columns, COUNT_OF(columns));
 	for (i = 0; i < shown; i++) {
-		const char *cells[] = { pct_of(report, pct, threads[i].weight), units_count(samples, threads[i].samples),
-					units_weight(weight, threads[i].weight, profile->unit), pid, tid,
+		const char *cells[] = { pct_of(report, pct, threads[i].weight),
+					units_count(samples, threads[i].samples),
+					units_weight(weight, threads[i].weight, profile->unit),
+					pid,
+					tid,
 					names_text(&profile->names, threads[i].name) };
 
 		snprintf(pid, sizeof(pid), "%d", threads[i].pid);
@@ -125,8 +129,8 @@ static int add_modules(const struct report *report, struct text *to)
 		const struct profile_module *module = &profile->modules[row->id];
 		const char *path = names_text(&profile->names, module->path);
 		const char *cells[] = { pct_of(report, self, row->self), pct_of(report, total, row->total),
-					units_count(samples, row->self_samples), profile_kind_word(module->kind),
-					*path ? path : "[unknown]" };
+					units_count(samples, row->self_samples),
+					profile_kind_word(module->kind), *path ? path : "[unknown]" };
 
 		grid_row(to, columns, COUNT_OF(columns), cells);
 	}
@@ -171,7 +175,8 @@ static int add_lines(const struct report *report, struct text *to)
 	}
 	for (i = 0; i < shown; i++) {
 		add_place(&place, names_text(&profile->names, lines[i].file), lines[i].line);
-		const char *cells[] = { pct_of(report, self, lines[i].self), units_count(samples, lines[i].self_samples),
+		const char *cells[] = { pct_of(report, self, lines[i].self),
+					units_count(samples, lines[i].self_samples),
 					profile_function_name(profile, lines[i].function), text_str(&place) };
 
 		grid_row(to, columns, COUNT_OF(columns), cells);

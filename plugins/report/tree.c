@@ -11,7 +11,7 @@
 #include "lib/grid.h"
 #include "lib/units.h"
 
-#define WIDTH 100u
+#define WIDTH      100u
 #define INDENT_MAX 40u
 
 struct printer {
@@ -118,11 +118,13 @@ int report_tree(const struct report *report, struct text *to)
 	walk(&printer);
 	if (printer.hidden) {
 		text_format(to, "(%s %% is in branches below %g %%)\n",
-			    units_pct_text(text, units_pct(printer.hidden, report->profile->weight)), report->tree_min_pct);
+			    units_pct_text(text, units_pct(printer.hidden, report->profile->weight)),
+			    report->tree_min_pct);
 	}
 	if (tree.cut_weight) {
 		text_format(to, "(%s %% is in stacks deeper than %u frames)\n",
-			    units_pct_text(text, units_pct(tree.cut_weight, report->profile->weight)), report->tree_depth);
+			    units_pct_text(text, units_pct(tree.cut_weight, report->profile->weight)),
+			    report->tree_depth);
 	}
 	calltree_finish(&tree);
 	return PFC_OK;

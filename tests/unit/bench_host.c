@@ -44,8 +44,10 @@ static int32_t option(void *ctx, const char *key, struct pfc_value *ret)
 static const char *text(void *ctx, uint32_t which)
 {
 	(void)ctx;
-	return which == PFC_TEXT_STAGE ? "bench" : which == PFC_TEXT_RUN_NAME ? "synthetic" :
-	       which == PFC_TEXT_RUN_ID ? "20260101-000000-synthetic" : "";
+	return which == PFC_TEXT_STAGE      ? "bench"
+	       : which == PFC_TEXT_RUN_NAME ? "synthetic"
+	       : which == PFC_TEXT_RUN_ID   ? "20260101-000000-synthetic"
+					    : "";
 }
 
 static uint64_t now(void *ctx)
@@ -70,7 +72,8 @@ static int32_t output(void *ctx, const char *port, const struct pfc_writer **ret
 	if (i == bench->output_count) {
 		assert(i < BENCH_MAX);
 		snprintf(bench->outputs[i].port, sizeof(bench->outputs[i].port), "%s", port);
-		bench->outputs[i].artifact = mem_artifact_create("bench", bench->outputs[i].port, "text/plain", "", 0);
+		bench->outputs[i].artifact =
+			mem_artifact_create("bench", bench->outputs[i].port, "text/plain", "", 0);
 		bench->output_count++;
 	}
 	*ret = mem_artifact_writer(bench->outputs[i].artifact);

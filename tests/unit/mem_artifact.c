@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_TABLES 16
+#define MAX_TABLES  16
 #define MAX_COLUMNS 16
-#define MAX_FACTS 64
+#define MAX_FACTS   64
 
 struct column {
 	char *name;
@@ -81,7 +81,8 @@ static int32_t declare(void *ctx, const struct pfc_table *def)
 	return (int32_t)artifact->table_count++;
 }
 
-static void append_text(struct column *column, uint64_t rows_before, uint64_t count, const struct pfc_string *strings)
+static void append_text(struct column *column, uint64_t rows_before, uint64_t count,
+			const struct pfc_string *strings)
 {
 	uint64_t i;
 
@@ -277,8 +278,8 @@ static int32_t fact(void *ctx, const char *key, double *ret_number, const char *
 	return PFC_ENOENT;
 }
 
-struct mem_artifact *mem_artifact_create(const char *producer, const char *port, const char *type, const char *signal,
-					 uint32_t chunk_rows)
+struct mem_artifact *mem_artifact_create(const char *producer, const char *port, const char *type,
+					 const char *signal, uint32_t chunk_rows)
 {
 	struct mem_artifact *artifact = calloc(1, sizeof(*artifact));
 
@@ -288,10 +289,24 @@ struct mem_artifact *mem_artifact_create(const char *producer, const char *port,
 						 .port = port,
 						 .type = type,
 						 .signal = signal };
-	artifact->writer = (struct pfc_writer){ sizeof(struct pfc_writer), 0, artifact, declare, append, write_bytes,
-						commit, fact_number, fact_text };
-	artifact->reader = (struct pfc_reader){ sizeof(struct pfc_reader), 0, artifact, describe, find_table,
-						find_column, view, document, fact };
+	artifact->writer = (struct pfc_writer){ sizeof(struct pfc_writer),
+						0,
+						artifact,
+						declare,
+						append,
+						write_bytes,
+						commit,
+						fact_number,
+						fact_text };
+	artifact->reader = (struct pfc_reader){ sizeof(struct pfc_reader),
+						0,
+						artifact,
+						describe,
+						find_table,
+						find_column,
+						view,
+						document,
+						fact };
 	artifact->chunk_rows = chunk_rows;
 	return artifact;
 }

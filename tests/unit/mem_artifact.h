@@ -15,8 +15,8 @@
 struct mem_artifact;
 
 /** chunk_rows: rows of a chunk, 0 for one chunk a table. The texts are borrowed. Ends the program without memory. */
-struct mem_artifact *mem_artifact_create(const char *producer, const char *port, const char *type, const char *signal,
-					 uint32_t chunk_rows);
+struct mem_artifact *mem_artifact_create(const char *producer, const char *port, const char *type,
+					 const char *signal, uint32_t chunk_rows);
 const struct pfc_writer *mem_artifact_writer(struct mem_artifact *artifact);
 const struct pfc_reader *mem_artifact_reader(struct mem_artifact *artifact);
 /** What the reader says of it. */

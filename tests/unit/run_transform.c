@@ -97,7 +97,8 @@ int main(int argc, char **argv)
 	int i, status;
 
 	if (argc < 4) {
-		fprintf(stderr, "usage: run_transform PLUGIN.so FOLDER SHAPE[,SHAPE...] [OPTION=VALUE ...]\n");
+		fprintf(stderr,
+			"usage: run_transform PLUGIN.so FOLDER SHAPE[,SHAPE...] [OPTION=VALUE ...]\n");
 		return 2;
 	}
 	handle = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);

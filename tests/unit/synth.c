@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMN(name_, type_, unit_) { sizeof(struct pfc_column), type_, name_, unit_ }
+#define COLUMN(name_, type_, unit_)                                                                          \
+	{                                                                                                    \
+		sizeof(struct pfc_column), type_, name_, unit_                                               \
+	}
 
 static int32_t declare(const struct pfc_writer *writer, const char *name, const struct pfc_column *columns,
 		       uint32_t count, int32_t time_column)
@@ -37,12 +40,15 @@ static void declare_stacks(struct synth *synth)
 						       COLUMN("address", PFC_U64, "address") };
 	static const struct pfc_column stacks[] = { COLUMN("parent", PFC_U32, "id:stacks"),
 						    COLUMN("location", PFC_U32, "id:locations") };
-	static const struct pfc_column threads[] = { COLUMN("time", PFC_U64, "ns"), COLUMN("pid", PFC_I32, "pid"),
+	static const struct pfc_column threads[] = { COLUMN("time", PFC_U64, "ns"),
+						     COLUMN("pid", PFC_I32, "pid"),
 						     COLUMN("tid", PFC_I32, "tid"),
 						     COLUMN("name", PFC_U32, "id:strings") };
-	static const struct pfc_column samples[] = { COLUMN("time", PFC_U64, "ns"),  COLUMN("pid", PFC_I32, "pid"),
-						     COLUMN("tid", PFC_I32, "tid"),  COLUMN("cpu", PFC_I32, "cpu"),
-						     COLUMN("weight", PFC_U64, "ns"), COLUMN("stack", PFC_U32, "id:stacks") };
+	static const struct pfc_column samples[] = {
+		COLUMN("time", PFC_U64, "ns"),   COLUMN("pid", PFC_I32, "pid"),
+		COLUMN("tid", PFC_I32, "tid"),   COLUMN("cpu", PFC_I32, "cpu"),
+		COLUMN("weight", PFC_U64, "ns"), COLUMN("stack", PFC_U32, "id:stacks")
+	};
 	static const struct pfc_column frames[] = { COLUMN("location", PFC_U32, "id:locations"),
 						    COLUMN("inline_depth", PFC_U32, "count"),
 						    COLUMN("function", PFC_U32, "id:strings"),
@@ -91,17 +97,19 @@ void synth_frame(struct synth *synth, uint32_t location, uint32_t depth, uint32_
 		synth->pending = realloc(synth->pending, synth->pending_room * sizeof(*synth->pending));
 		assert(synth->pending);
 	}
-	synth->pending[synth->pending_count++] = (struct synth_frame){ location, depth, function, file, line };
+	synth->pending[synth->pending_count++] =
+		(struct synth_frame){ location, depth, function, file, line };
 }
 
-void synth_inlined(struct synth *synth, uint32_t location, uint32_t depth, const char *function, const char *file,
-		   uint32_t line)
+void synth_inlined(struct synth *synth, uint32_t location, uint32_t depth, const char *function,
+		   const char *file, uint32_t line)
 {
-	synth_frame(synth, location, depth, synth_string(synth, function), file ? synth_string(synth, file) : 0, line);
+	synth_frame(synth, location, depth, synth_string(synth, function),
+		    file ? synth_string(synth, file) : 0, line);
 }
 
-uint32_t synth_location(struct synth *synth, uint32_t module, uint64_t address, const char *function, const char *file,
-			uint32_t line)
+uint32_t synth_location(struct synth *synth, uint32_t module, uint64_t address, const char *function,
+			const char *file, uint32_t line)
 {
 	const void *columns[] = { &module, &address };
 
@@ -129,8 +137,8 @@ void synth_thread(struct synth *synth, int32_t pid, int32_t tid, const char *nam
 	append(synth->writer, synth->threads, 1, columns);
 }
 
-void synth_samples(struct synth *synth, uint64_t time_ns, int32_t pid, int32_t tid, uint32_t stack, uint64_t weight,
-		   uint32_t count)
+void synth_samples(struct synth *synth, uint64_t time_ns, int32_t pid, int32_t tid, uint32_t stack,
+		   uint64_t weight, uint32_t count)
 {
 	int32_t cpu = 0;
 	const void *columns[] = { &time_ns, &pid, &tid, &cpu, &weight, &stack };
@@ -166,7 +174,8 @@ void synth_end(struct synth *synth, int with_frames)
 
 	for (i = 0; with_frames && i < synth->pending_count; i++) {
 		const struct synth_frame *frame = &synth->pending[i];
-		const void *columns[] = { &frame->location, &frame->depth, &frame->function, &frame->file, &frame->line };
+		const void *columns[] = { &frame->location, &frame->depth, &frame->function, &frame->file,
+					  &frame->line };
 
 		append(writer, synth->frames, 1, columns);
 	}
@@ -211,7 +220,8 @@ void synth_service(const struct pfc_writer *writer, uint64_t time_ns, unsigned s
 		     (uint32_t[]){ synth_location(&s, libc, 0x11c000, "clone3", NULL, 0),
 				   synth_location(&s, libc, 0x8f000, "start_thread", NULL, 0),
 				   synth_location(&s, app, 0x2000, "worker_main", "server.c", 88),
-				   synth_location(&s, app, 0x2100, "handle_request", "server.c", 140) }, 4);
+				   synth_location(&s, app, 0x2100, "handle_request", "server.c", 140) },
+		     4);
 	slow = synth_stack(&s, base, synth_location(&s, app, 0x2200, "slow_endpoint", "work.c", 20));
 	leaf[0] = synth_stack(&s, slow, synth_location(&s, app, 0x2300, "hash_rounds", "work.c", 41));
 	leaf[1] = synth_stack(&s, slow, synth_location(&s, app, 0x2310, "hash_rounds", "work.c", 43));
@@ -227,7 +237,8 @@ void synth_service(const struct pfc_writer *writer, uint64_t time_ns, unsigned s
 	read_ = synth_location(&s, libc, 0x10e000, "__read", NULL, 0);
 	entry = synth_location(&s, kernel, 0xffffffff81a00000, "entry_SYSCALL_64_after_hwframe", NULL, 0);
 	leaf[6] = chain(&s, base,
-			(uint32_t[]){ read_, entry, synth_location(&s, kernel, 0xffffffff812f0000, "ksys_read", NULL, 0) },
+			(uint32_t[]){ read_, entry,
+				      synth_location(&s, kernel, 0xffffffff812f0000, "ksys_read", NULL, 0) },
 			3);
 	leaf[7] = chain(&s, base, (uint32_t[]){ synth_location(&s, anon, 0x1234, NULL, NULL, 0) }, 1);
 	synth_thread(&s, 100, 101, "worker-0");
@@ -248,17 +259,22 @@ void synth_service(const struct pfc_writer *writer, uint64_t time_ns, unsigned s
 void synth_requests(const struct pfc_writer *writer, uint64_t time_ns, uint32_t count)
 {
 	static const struct pfc_column columns[] = {
-		COLUMN("start", PFC_U64, "ns"),	  COLUMN("first_byte", PFC_U64, "ns"), COLUMN("end", PFC_U64, "ns"),
-		COLUMN("status", PFC_U16, "http"), COLUMN("error", PFC_U8, "enum"),     COLUMN("bytes", PFC_U64, "bytes"),
+		COLUMN("start", PFC_U64, "ns"),         COLUMN("first_byte", PFC_U64, "ns"),
+		COLUMN("end", PFC_U64, "ns"),           COLUMN("status", PFC_U16, "http"),
+		COLUMN("error", PFC_U8, "enum"),        COLUMN("bytes", PFC_U64, "bytes"),
 		COLUMN("connection", PFC_U32, "count"), COLUMN("local_port", PFC_U16, "port")
 	};
 	int32_t table = declare(writer, "requests", columns, 8, 0);
 	uint32_t i;
 
 	for (i = 1; i <= count; i++) {
-		uint64_t start = time_ns + i * (uint64_t)1000000, end = start + i * (uint64_t)10000, first = end - 1000;
+		uint64_t start = time_ns + i * (uint64_t)1000000, end = start + i * (uint64_t)10000,
+			 first = end - 1000;
 		uint64_t bytes = 512;
-		uint16_t status = i % 100 == 0 ? 0 : i % 50 == 0 ? 503 : 200, port = (uint16_t)(40000 + i % 16);
+		uint16_t status = i % 100 == 0  ? 0
+				  : i % 50 == 0 ? 503
+						: 200,
+			 port = (uint16_t)(40000 + i % 16);
 		uint8_t error = i % 100 == 0 ? 2 : 0;
 		uint32_t connection = i % 16;
 		const void *row[] = { &start, &first, &end, &status, &error, &bytes, &connection, &port };
@@ -305,7 +321,8 @@ void synth_big(const struct pfc_writer *writer, uint64_t time_ns, uint32_t stack
 			i = depth < 8 ? next_random(&state) % (2 + depth) + depth * 10
 				      : next_random(&state) % BIG_FUNCTIONS;
 			path[depth + 1] = synth_stack(&s, path[depth], locations[i]);
-			synth_samples(&s, time_ns, 7, 8, path[depth + 1], 1003009, 1 + next_random(&state) % 3);
+			synth_samples(&s, time_ns, 7, 8, path[depth + 1], 1003009,
+				      1 + next_random(&state) % 3);
 		}
 	}
 	synth_thread(&s, 7, 8, "server");
@@ -314,13 +331,46 @@ void synth_big(const struct pfc_writer *writer, uint64_t time_ns, uint32_t stack
 
 void synth_hostile(const struct pfc_writer *writer, uint64_t time_ns)
 {
-	static const char *const parts[] = { "</script>", "<script>alert(1)</script>", "]]>", "<![CDATA[", "\"", "'", "&",
-					     "\\", "\\u003c", "`${alert(1)}`", "-->", "<!--", "\n", "\r", "\t", "\x01",
-					     "\x1b[31m", "\x7f", "\xc2\x85", "\xe2\x80\xae", "\xe2\x81\xa6", "\xe2\x80\x8b",
-					     "\xef\xbb\xbf", "\xe2\x80\xa8", "\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-					     "\xef\xbf\xbe", "\xf0\x9f\x98\x80", "e\xcc\x81", "%s%n", "javascript:alert(1)",
-					     "onload=alert(1)", "</title>", "<img src=x onerror=alert(1)>", "&#0;", "&lt;",
-					     "\xe2\x80", "a" };
+	static const char *const parts[] = { "</script>",
+					     "<script>alert(1)</script>",
+					     "]]>",
+					     "<![CDATA[",
+					     "\"",
+					     "'",
+					     "&",
+					     "\\",
+					     "\\u003c",
+					     "`${alert(1)}`",
+					     "-->",
+					     "<!--",
+					     "\n",
+					     "\r",
+					     "\t",
+					     "\x01",
+					     "\x1b[31m",
+					     "\x7f",
+					     "\xc2\x85",
+					     "\xe2\x80\xae",
+					     "\xe2\x81\xa6",
+					     "\xe2\x80\x8b",
+					     "\xef\xbb\xbf",
+					     "\xe2\x80\xa8",
+					     "\xff",
+					     "\xc0\xaf",
+					     "\xed\xa0\x80",
+					     "\xf4\x90\x80\x80",
+					     "\xef\xbf\xbe",
+					     "\xf0\x9f\x98\x80",
+					     "e\xcc\x81",
+					     "%s%n",
+					     "javascript:alert(1)",
+					     "onload=alert(1)",
+					     "</title>",
+					     "<img src=x onerror=alert(1)>",
+					     "&#0;",
+					     "&lt;",
+					     "\xe2\x80",
+					     "a" };
 	const unsigned part_count = sizeof(parts) / sizeof(parts[0]);
 	struct synth s;
 	uint32_t module, location, i, k, top;
@@ -335,7 +385,8 @@ void synth_hostile(const struct pfc_writer *writer, uint64_t time_ns)
 		unsigned n = 1 + next_random(&state) % 8;
 
 		for (k = 0; k < n; k++) {
-			const char *part = parts[i < part_count && k == 0 ? i : next_random(&state) % part_count];
+			const char *part =
+				parts[i < part_count && k == 0 ? i : next_random(&state) % part_count];
 
 			memcpy(name + bytes, part, strlen(part));
 			bytes += strlen(part);

@@ -29,18 +29,18 @@ uint32_t synth_string_bytes(struct synth *synth, const char *data, uint64_t byte
 /** kind: as in the schema (1 file, 2 kernel, 3 kernel module, 4 vdso, 5 anonymous). */
 uint32_t synth_module(struct synth *synth, const char *path, unsigned kind);
 /** A location with one function, or without a name where function is NULL. */
-uint32_t synth_location(struct synth *synth, uint32_t module, uint64_t address, const char *function, const char *file,
-			uint32_t line);
+uint32_t synth_location(struct synth *synth, uint32_t module, uint64_t address, const char *function,
+			const char *file, uint32_t line);
 /** One more function inlined at a location; depth from 1 up. */
-void synth_inlined(struct synth *synth, uint32_t location, uint32_t depth, const char *function, const char *file,
-		   uint32_t line);
+void synth_inlined(struct synth *synth, uint32_t location, uint32_t depth, const char *function,
+		   const char *file, uint32_t line);
 void synth_frame(struct synth *synth, uint32_t location, uint32_t depth, uint32_t function, uint32_t file,
 		 uint32_t line);
 uint32_t synth_stack(struct synth *synth, uint32_t parent, uint32_t location);
 void synth_thread(struct synth *synth, int32_t pid, int32_t tid, const char *name);
 /** `count` samples of one stack, 1 ms apart from time_ns on. */
-void synth_samples(struct synth *synth, uint64_t time_ns, int32_t pid, int32_t tid, uint32_t stack, uint64_t weight,
-		   uint32_t count);
+void synth_samples(struct synth *synth, uint64_t time_ns, int32_t pid, int32_t tid, uint32_t stack,
+		   uint64_t weight, uint32_t count);
 /** Append the frames, unless with_frames is 0, and the facts of a CPU profile. */
 void synth_end(struct synth *synth, int with_frames);
 

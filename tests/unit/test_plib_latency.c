@@ -11,7 +11,7 @@
 #include "mem_artifact.h"
 #include "synth.h"
 
-#define T0 5000000000u
+#define T0    5000000000u
 #define COUNT 20000
 
 static struct mem_artifact *new_artifact(uint32_t chunk_rows)
@@ -26,8 +26,8 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void append(struct mem_artifact *artifact, int32_t table, uint64_t start, uint64_t end, uint16_t status,
-		   uint8_t error)
+static void append(struct mem_artifact *artifact, int32_t table, uint64_t start, uint64_t end,
+		   uint16_t status, uint8_t error)
 {
 	const struct pfc_writer *writer = mem_artifact_writer(artifact);
 	const void *columns[] = { &start, &end, &status, &error };
@@ -101,11 +101,11 @@ START_TEST(test_failures_are_counted)
 	append(artifact, table, T0, T0 + 10, 200, 0);
 	append(artifact, table, T0, T0 + 20, 404, 0);
 	append(artifact, table, T0, T0 + 30, 500, 0);
-	append(artifact, table, T0, T0 + 1000, 0, 1);      /* refused: no latency */
-	append(artifact, table, T0, T0 + 5000, 0, 2);      /* timed out: it waited that long */
-	append(artifact, table, T0, T0 + 7, 0, 0);         /* no answer and no error: other */
-	append(artifact, table, T0, T0 - 5, 200, 0);       /* ends before it starts: no latency */
-	append(artifact, table, T0, T0 + 1, 0, 200);       /* an error that nobody knows */
+	append(artifact, table, T0, T0 + 1000, 0, 1); /* refused: no latency */
+	append(artifact, table, T0, T0 + 5000, 0, 2); /* timed out: it waited that long */
+	append(artifact, table, T0, T0 + 7, 0, 0);    /* no answer and no error: other */
+	append(artifact, table, T0, T0 - 5, 200, 0);  /* ends before it starts: no latency */
+	append(artifact, table, T0, T0 + 1, 0, 200);  /* an error that nobody knows */
 	ck_assert_int_eq(latency_read(mem_artifact_reader(artifact), 0, 0, &latency), 0);
 	ck_assert_uint_eq(latency.requests, 8);
 	ck_assert_uint_eq(latency.answered, 4);
@@ -135,7 +135,9 @@ START_TEST(test_window_and_rate)
 	ck_assert_uint_eq(latency.requests, 51);
 	ck_assert_uint_eq(latency.outside, 49);
 	ck_assert_double_eq_tol(latency.rps, 100, 1e-9); /* the 51st ends after the window */
-	ck_assert_int_eq(latency_read(mem_artifact_reader(artifact), T0 + 900000000000, T0 + 901000000000, &latency), 0);
+	ck_assert_int_eq(
+		latency_read(mem_artifact_reader(artifact), T0 + 900000000000, T0 + 901000000000, &latency),
+		0);
 	ck_assert_uint_eq(latency.requests, 100);
 	ck_assert(latency.window_ignored);
 	mem_artifact_destroy(artifact);

@@ -83,8 +83,10 @@ START_TEST(test_service_has_its_shares)
 	ck_assert_double_eq_tol(total_pct(profile, &rank, "slow_endpoint"), 92, 1e-9);
 	ck_assert_double_eq_tol(self_pct(profile, &rank, "libcodec.so.2+0x1234"), 2, 1e-9);
 	/* memcpy is laid to sort_comments, the read to handle_request. */
-	ck_assert_double_eq_tol(units_pct(row_of(profile, &rank, "sort_comments")->led, profile->weight), 25, 1e-9);
-	ck_assert_double_eq_tol(units_pct(row_of(profile, &rank, "handle_request")->led, profile->weight), 8, 1e-9);
+	ck_assert_double_eq_tol(units_pct(row_of(profile, &rank, "sort_comments")->led, profile->weight), 25,
+				1e-9);
+	ck_assert_double_eq_tol(units_pct(row_of(profile, &rank, "handle_request")->led, profile->weight), 8,
+				1e-9);
 	ck_assert_uint_eq(row_of(profile, &rank, "hash_rounds")->address, 0x2300);
 	rank_finish(&rank);
 	profile_destroy(profile);
@@ -170,7 +172,8 @@ static void check_sums(const struct profile *profile, const struct calltree *tre
 
 START_TEST(test_trees_keep_all_weight)
 {
-	struct calltree_options options = { .reverse = _i & 1, .by_thread = (_i & 2) != 0,
+	struct calltree_options options = { .reverse = _i & 1,
+					    .by_thread = (_i & 2) != 0,
 					    .max_depth = _i & 4 ? 3 : 0,
 					    .order = _i & 8 ? CALLTREE_BY_WEIGHT : CALLTREE_BY_NAME };
 	struct mem_artifact *artifact = new_artifact(100);
@@ -253,7 +256,8 @@ START_TEST(test_window_trims)
 	ck_assert_uint_eq(profile->outside, 2000);
 	profile_destroy(profile);
 	/* Far away: the artifact is of another run. */
-	profile = read_with(artifact, (struct profile_options){ T0 + 900000000000, T0 + 901000000000, false, 1 });
+	profile = read_with(artifact,
+			    (struct profile_options){ T0 + 900000000000, T0 + 901000000000, false, 1 });
 	ck_assert_uint_eq(profile->samples, 2000);
 	ck_assert(profile->window_ignored);
 	profile_destroy(profile);
@@ -322,7 +326,8 @@ END_TEST
 
 START_TEST(test_broken_chunks_cut)
 {
-	static const char *const tables[] = { "strings", "modules", "locations", "stacks", "samples", "frames", "threads" };
+	static const char *const tables[] = { "strings", "modules", "locations", "stacks",
+					      "samples", "frames",  "threads" };
 	struct mem_artifact *artifact = new_artifact(10);
 	struct profile *profile;
 

@@ -26,7 +26,8 @@ START_TEST(test_clean_keeps_what_can_be_seen)
 	ck_assert_str_eq(clean("main", 4, 10), "main");
 	ck_assert_str_eq(clean("", 0, 10), "");
 	ck_assert_str_eq(clean(NULL, 7, 10), "");
-	ck_assert_str_eq(clean("gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80", 11, 10), "gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80");
+	ck_assert_str_eq(clean("gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80", 11, 10),
+			 "gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80");
 	ck_assert_str_eq(clean("<a & 'b'>", 9, 10), "<a & 'b'>");
 }
 END_TEST
@@ -85,7 +86,8 @@ START_TEST(test_random_bytes_stay_inside)
 		size_t bytes = (size_t)rand() % sizeof(raw);
 
 		for (i = 0; i < bytes; i++) {
-			raw[i] = (char)(rand() % 3 ? "\xe2\x80\xf0\x9f<>&\"'\\]\n\xc3\xbf"[rand() % 14] : rand());
+			raw[i] = (char)(rand() % 3 ? "\xe2\x80\xf0\x9f<>&\"'\\]\n\xc3\xbf"[rand() % 14]
+						   : rand());
 		}
 		snprintf(kept, sizeof(kept), "%s", clean(raw, bytes, 100));
 		json.bytes = xml.bytes = 0;
@@ -105,7 +107,8 @@ START_TEST(test_json_quotes)
 	struct text text = { 0 };
 
 	text_json(&text, "a\"b\\c</script>&'\xc3\xbc\xf0\x9f\x98\x80");
-	ck_assert_str_eq(text_str(&text), "\"a\\\"b\\\\c\\u003c/script\\u003e\\u0026\\u0027\\u00fc\\ud83d\\ude00\"");
+	ck_assert_str_eq(text_str(&text),
+			 "\"a\\\"b\\\\c\\u003c/script\\u003e\\u0026\\u0027\\u00fc\\ud83d\\ude00\"");
 	text_finish(&text);
 }
 END_TEST
@@ -126,8 +129,9 @@ START_TEST(test_json_document)
 	json_end_array(&json);
 	json_bool(&json, "d", true);
 	json_end_object(&json);
-	ck_assert_str_eq(text_str(&text), "{\n  \"a\": \"x\",\n  \"b\": [\n    18446744073709551615,\n    null,\n    1.0\n"
-					  "  ],\n  \"c\": [],\n  \"d\": true\n}\n");
+	ck_assert_str_eq(text_str(&text),
+			 "{\n  \"a\": \"x\",\n  \"b\": [\n    18446744073709551615,\n    null,\n    1.0\n"
+			 "  ],\n  \"c\": [],\n  \"d\": true\n}\n");
 	text_finish(&text);
 }
 END_TEST
@@ -145,7 +149,9 @@ END_TEST
 
 START_TEST(test_grid_lines_up)
 {
-	static const struct grid_column columns[] = { { "n", 4, true }, { "name", 5, false }, { "x", 3, false } };
+	static const struct grid_column columns[] = { { "n", 4, true },
+						      { "name", 5, false },
+						      { "x", 3, false } };
 	const char *cells[] = { "12", "longer name", "y" };
 	struct text text = { 0 };
 
