@@ -234,7 +234,8 @@ static void judge_cost(struct analysis *analysis, const struct load *load)
 			text_format(&finding->evidence,
 				    "a request takes %s ms at the median and %s ms of CPU, and the target "
 				    "kept only %.2f "
-				    "CPUs busy; look at locks, disk, network and other processes",
+				    "CPUs busy; look at locks, disk, network and "
+				    "processes that compete for the CPUs",
 				    median, cpu, analysis->cpus_busy);
 		}
 		return;
@@ -305,12 +306,6 @@ static void make_verdict(struct analysis *analysis)
 	char p50[UNITS_ROOM], p99[UNITS_ROOM];
 	uint32_t i;
 
-	for (i = 0; i < analysis->finding_count; i++) {
-		if (strcmp(analysis->findings[i].kind, "waiting") == 0) {
-			text_format(to, "%s; of the CPU time there is, ",
-				    text_str(&analysis->findings[i].title));
-		}
-	}
 	if (analysis->main) {
 		say_culprit(analysis, to);
 	} else {
@@ -319,6 +314,12 @@ static void make_verdict(struct analysis *analysis)
 	if (load && load->latency.timed) {
 		text_format(to, "; requests take %s ms at the median and %s ms at p99",
 			    units_ms(p50, load->latency.p50_ns), units_ms(p99, load->latency.p99_ns));
+	}
+	for (i = 0; i < analysis->finding_count; i++) {
+		if (strcmp(analysis->findings[i].kind, "waiting") == 0) {
+			text_format(to, "; but they wait for %.0f %% of that time",
+				    analysis->findings[i].share);
+		}
 	}
 	text_add(to, ".");
 }

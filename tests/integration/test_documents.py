@@ -246,6 +246,16 @@ def test_analyze_with_one_side_missing(tmp):
     check_in("No sample was taken in the window", text.split("\n\n")[1])
 
 
+def test_analyze_says_that_requests_wait(tmp):
+    """Hardly any CPU time, and 45 ms a request: the CPU profile is not the answer, and that is said."""
+    _, report, _ = analyze(tmp, "tiny,requests")
+    kinds = {finding["kind"]: finding for finding in report["findings"]}
+    check_near(kinds["waiting"]["share"], 100, 0.1, "share of waiting")
+    check_in("they wait for 100 % of that time", report["verdict"])
+    _, report, _ = analyze(tmp, "service,requests")
+    assert "waiting" not in {finding["kind"] for finding in report["findings"]}
+
+
 def test_analyze_says_what_is_incomplete_first(tmp):
     text, report, _ = analyze(tmp, "killed,requests")
     top = text.split("\n\n")[1]
