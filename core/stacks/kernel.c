@@ -93,7 +93,7 @@ static void load_modules(struct kernel *kernel)
 	}
 }
 
-static struct kernel_module *find_module(const struct kernel *kernel, uint64_t address)
+static const struct kernel_module *find_module(const struct kernel *kernel, uint64_t address)
 {
 	uint32_t low = 0;
 	uint32_t high = kernel->module_count;
@@ -113,15 +113,21 @@ static struct kernel_module *find_module(const struct kernel *kernel, uint64_t a
 	return NULL;
 }
 
-int kernel_locate(struct kernel *kernel, struct intern *intern, uint64_t address, uint32_t *ret)
+int kernel_locate(const struct kernel *kernel, struct kernel_rows *rows, struct intern *intern, uint64_t address,
+		  uint32_t *ret)
 {
-	struct kernel_module *module;
-	uint32_t *row = &kernel->row;
+	const struct kernel_module *module = find_module(kernel, address);
+	uint32_t *row = &rows->kernel;
 	int status = 0;
 
-	module = find_module(kernel, address);
 	if (module != NULL) {
-		row = &module->row;
+		if (rows->modules == NULL) {
+			rows->modules = calloc(kernel->module_count, sizeof(*rows->modules));
+		}
+		if (rows->modules == NULL) {
+			return PFC_ENOMEM;
+		}
+		row = &rows->modules[module - kernel->modules];
 	}
 	if (*row == 0) {
 		status = module != NULL ? intern_module(intern, MODULE_KERNEL_MODULE, module->name, "", "", row)
@@ -131,6 +137,12 @@ int kernel_locate(struct kernel *kernel, struct intern *intern, uint64_t address
 		*ret = *row;
 	}
 	return status;
+}
+
+void kernel_rows_finish(struct kernel_rows *rows)
+{
+	free(rows->modules);
+	memset(rows, 0, sizeof(*rows));
 }
 
 /* One line "address type name\t[module]": terminates the name in place. False: not code, or not a line. */

@@ -12,15 +12,19 @@
 struct kernel_module {
 	uint64_t start, end;
 	char name[64];
-	uint32_t row; /* in the table modules; 0: not used yet */
 };
 
 struct kernel {
 	struct symbols symbols; /* sorted; empty when symbols_status says why */
 	int symbols_status;     /* 0; PFC_EPERM: the addresses are hidden; PFC_ENOENT, PFC_EIO, PFC_ENOMEM */
-	uint32_t row; /* of "[kernel]" */
 	struct kernel_module *modules; /* ascending */
 	uint32_t module_count, module_room;
+};
+
+/** Rows in a session's table modules, 0 while not used. Zero-initialise; free with kernel_rows_finish. */
+struct kernel_rows {
+	uint32_t kernel;   /* of "[kernel]" */
+	uint32_t *modules; /* as in struct kernel; made when one is used */
 };
 
 /**
@@ -30,6 +34,8 @@ void kernel_open(struct kernel *kernel);
 void kernel_close(struct kernel *kernel);
 
 /** The row in the table modules of a kernel address; 0 or PFC_ENOMEM. */
-int kernel_locate(struct kernel *kernel, struct intern *intern, uint64_t address, uint32_t *ret);
+int kernel_locate(const struct kernel *kernel, struct kernel_rows *rows, struct intern *intern, uint64_t address,
+		  uint32_t *ret);
+void kernel_rows_finish(struct kernel_rows *rows);
 
 #endif

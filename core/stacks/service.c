@@ -10,6 +10,8 @@ struct stacks_service {
 	struct pfc_stacks face;
 	const struct pfc_host *host;
 	const struct pfc_target_service *target;
+	struct kernel kernel; /* read with the first session, for all of them */
+	bool has_kernel;
 };
 
 static int32_t face_open(void *ctx, const struct pfc_stacks_config *config, struct pfc_stacks_session **ret)
@@ -19,7 +21,11 @@ static int32_t face_open(void *ctx, const struct pfc_stacks_config *config, stru
 	if (service == NULL || ret == NULL) {
 		return PFC_EINVAL;
 	}
-	return session_open(service->host, service->target, config, ret);
+	if (!service->has_kernel) {
+		kernel_open(&service->kernel);
+		service->has_kernel = true;
+	}
+	return session_open(service->host, service->target, &service->kernel, config, ret);
 }
 
 static int32_t face_add(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample)
@@ -76,5 +82,8 @@ const struct pfc_stacks *stacks_service_face(struct stacks_service *service)
 
 void stacks_service_destroy(struct stacks_service *service)
 {
+	if (service != NULL && service->has_kernel) {
+		kernel_close(&service->kernel);
+	}
 	free(service);
 }

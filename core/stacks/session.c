@@ -193,7 +193,7 @@ static int locate_user(struct pfc_stacks_session *session, struct space *space, 
 static int locate_kernel(struct pfc_stacks_session *session, uint64_t address, uint32_t *ret)
 {
 	uint32_t module;
-	int status = kernel_locate(&session->kernel, &session->intern, address, &module);
+	int status = kernel_locate(session->kernel, &session->kernel_rows, &session->intern, address, &module);
 
 	return status == 0 ? intern_location(&session->intern, module, address, ret) : status;
 }
@@ -419,7 +419,7 @@ int session_finish(struct pfc_stacks_session *session)
 {
 	struct symbolize_request request = { .intern = &session->intern,
 					     .modules = &session->modules,
-					     .kernel = &session->kernel };
+					     .kernel = session->kernel };
 	struct symbolize_notes notes = { 0 };
 	struct frames frames = { 0 };
 	uint64_t start_ns;
@@ -534,12 +534,11 @@ static int prepare(struct pfc_stacks_session *session, const struct pfc_stacks_c
 	    spaces_init(&session->spaces, &session->modules, write_name, session) != 0) {
 		return PFC_ENOMEM;
 	}
-	kernel_open(&session->kernel);
 	status = session->host->output(session->host->ctx, session->port, &session->writer);
 	return status == 0 ? declare_tables(session) : status;
 }
 
-int session_open(const struct pfc_host *host, const struct pfc_target_service *target,
+int session_open(const struct pfc_host *host, const struct pfc_target_service *target, const struct kernel *kernel,
 		 const struct pfc_stacks_config *config, struct pfc_stacks_session **ret)
 {
 	struct pfc_stacks_session *session;
@@ -554,6 +553,7 @@ int session_open(const struct pfc_host *host, const struct pfc_target_service *t
 	}
 	session->host = host;
 	session->target = target;
+	session->kernel = kernel;
 	session->commit_ns = now_ns();
 	status = prepare(session, config);
 	if (status != 0) {
@@ -571,7 +571,7 @@ void session_close(struct pfc_stacks_session *session)
 	}
 	spaces_finish(&session->spaces);
 	modules_finish(&session->modules);
-	kernel_close(&session->kernel);
+	kernel_rows_finish(&session->kernel_rows);
 	pending_finish(&session->pending);
 	intern_finish(&session->intern);
 	free(session->cache);

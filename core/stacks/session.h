@@ -53,7 +53,8 @@ struct pfc_stacks_session {
 	struct intern intern;
 	struct modules modules;
 	struct spaces spaces;
-	struct kernel kernel;
+	const struct kernel *kernel; /* the service's */
+	struct kernel_rows kernel_rows;
 	struct pending_queue pending;
 	struct session_cached *cache;
 	struct unwind_cached *rules; /* UNWIND_CACHE_SLOTS; made with the first walk */
@@ -79,7 +80,7 @@ struct pfc_stacks_session {
 	} threads;
 };
 
-int session_open(const struct pfc_host *host, const struct pfc_target_service *target,
+int session_open(const struct pfc_host *host, const struct pfc_target_service *target, const struct kernel *kernel,
 		 const struct pfc_stacks_config *config, struct pfc_stacks_session **ret);
 int session_add(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample);
 int session_tick(struct pfc_stacks_session *session, uint64_t complete_ns);

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <profcore/status.h>
 
+#include "stacks/debug_file.h"
 #include "stacks/dwarf.h"
 
 /* Past this a file gets no names: no linked program comes near it. */
@@ -86,7 +88,8 @@ static int frame_file(struct work *work, const struct dwarf_frame *frame, uint32
 	char path[4096];
 	int bytes;
 
-	if (frame->file == NULL || frame->file[0] == '/' || frame->directory == NULL) {
+	/* A relative folder says nothing of where it starts: distributions map theirs away. */
+	if (frame->file == NULL || frame->file[0] == '/' || frame->directory == NULL || frame->directory[0] != '/') {
 		return text_or_none(work, frame->file, ret);
 	}
 	bytes = snprintf(path, sizeof(path), "%s/%s", frame->directory, frame->file);
@@ -135,10 +138,10 @@ static int take_symbols(struct work *work, uint32_t count, bool *ret_any)
 	return status;
 }
 
-static int resolve_lines(struct work *work, const struct module *module, uint32_t count)
+static int resolve_lines(struct work *work, const struct elf_image *image, uint32_t count)
 {
-	struct dwarf_request request = { .fd = module->image.fd,
-					 .file_bytes = module->image.bytes,
+	struct dwarf_request request = { .fd = image->fd,
+					 .file_bytes = image->bytes,
 					 .count = count,
 					 .deadline_ns = work->request->deadline_ns,
 					 .on_chain = take_chain,
@@ -146,7 +149,7 @@ static int resolve_lines(struct work *work, const struct module *module, uint32_
 	uint64_t *addresses;
 	int status;
 
-	if (module->image.fd < 0) {
+	if (image->fd < 0) {
 		return PFC_ENOENT;
 	}
 	addresses = malloc(count * sizeof(*addresses));
@@ -185,26 +188,20 @@ static int note_lines(struct work *work, int status)
 	}
 }
 
-static int symbolize_file(struct work *work, const struct module *module, uint32_t count)
+/* By one ELF file: the module itself, or the debug file that stands for it. */
+static int symbolize_image(struct work *work, const struct elf_image *image, const struct elf_headers *headers,
+			   uint32_t count)
 {
 	struct symbols symbols = { 0 };
 	bool any = false;
 	int status, lines;
 
-	if (module->state == MODULE_CLOSED || module->image.bytes > FILE_BYTES_MAX) {
-		work->notes.files_unopened += module->state == MODULE_CLOSED;
-		work->notes.files_too_large += module->state != MODULE_CLOSED;
-		return take_symbols(work, count, &any);
-	}
-	if (module->state != MODULE_OPEN) {
-		return take_symbols(work, count, &any);
-	}
 	/* A broken table is one without symbols: the addresses stay. */
-	if (symbols_read(&module->image, &module->headers, &symbols) == PFC_ENOMEM) {
+	if (symbols_read(image, headers, &symbols) == PFC_ENOMEM) {
 		return PFC_ENOMEM;
 	}
 	work->symbols = &symbols;
-	lines = resolve_lines(work, module, count);
+	lines = resolve_lines(work, image, count);
 	status = note_lines(work, lines);
 	if (status == 0) {
 		status = take_symbols(work, count, &any);
@@ -216,6 +213,31 @@ static int symbolize_file(struct work *work, const struct module *module, uint32
 	work->symbols = NULL;
 	symbols_finish(&symbols);
 	return status;
+}
+
+static int symbolize_file(struct work *work, const struct module *module, uint32_t count)
+{
+	struct elf_headers debug_headers;
+	struct elf_image debug_image;
+	bool any = false;
+	int status;
+
+	if (module->state == MODULE_CLOSED || module->image.bytes > FILE_BYTES_MAX) {
+		work->notes.files_unopened += module->state == MODULE_CLOSED;
+		work->notes.files_too_large += module->state != MODULE_CLOSED;
+		return take_symbols(work, count, &any);
+	}
+	if (module->state != MODULE_OPEN) {
+		return take_symbols(work, count, &any);
+	}
+	if (module->kind == MODULE_FILE &&
+	    debug_file_open(module->headers.build_id, &debug_image, &debug_headers) == 0) {
+		work->notes.files_debug++;
+		status = symbolize_image(work, &debug_image, &debug_headers, count);
+		close(debug_image.fd);
+		return status;
+	}
+	return symbolize_image(work, &module->image, &module->headers, count);
 }
 
 static const struct module *module_of_row(const struct work *work, uint32_t row)

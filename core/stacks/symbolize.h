@@ -21,6 +21,7 @@ struct symbolize_notes {
 	uint32_t files_with_lines;   /* DWARF was read */
 	uint32_t files_with_symbols; /* only a symbol table */
 	uint32_t files_without;      /* opened, and no name in it */
+	uint32_t files_debug;        /* read from a separate debug file */
 	uint32_t files_unopened;
 	uint32_t files_too_large;    /* DWARF beyond the bound: symbols only */
 	uint32_t files_unreadable;   /* DWARF compressed with zstd, or broken */
