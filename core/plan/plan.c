@@ -44,6 +44,7 @@ void plan_stored_destroy(struct plan_stored *list)
 		struct plan_stored *next = list->next;
 
 		free(list->run);
+		free(list->folder);
 		free(list->producer);
 		free(list->port);
 		free(list->type);
@@ -118,6 +119,9 @@ static int node_init(struct section_graph *graph, const struct config_section *s
 	int rc;
 
 	if (registry_use(graph->registry, use != NULL ? use->text : section->name, &node.manifest, &why) < 0) {
+		if (why.status == PFC_ENOMEM) {
+			return error_nomem(err);
+		}
 		diag_add(graph->diags, DIAG_ERROR, origin, "%s: %s%s%s", why.what, why.why,
 			 why.hint[0] != '\0' ? "; " : "", why.hint);
 		return 0;
@@ -444,8 +448,10 @@ static int make_paths_unique(struct plan *plan, struct pfc_error *err)
 			const char *dot;
 			char *path;
 
-			for (size_t j = 0; j < i && !clash; j++) {
-				for (size_t p = 0; p < plan->stages[j]->output_count && !clash; p++) {
+			for (size_t j = 0; j <= i && !clash; j++) {
+				size_t before = j < i ? plan->stages[j]->output_count : o;
+
+				for (size_t p = 0; p < before && !clash; p++) {
 					clash = str_equal(plan->stages[j]->outputs[p].path, output->path);
 				}
 			}
@@ -598,6 +604,7 @@ int plan_build(const struct config *config, struct registry *registry, const str
 	int rc = plan != NULL ? 0 : error_nomem(err);
 
 	if (rc < 0) {
+		plan_stored_destroy(mode->stored);
 		return rc;
 	}
 	plan->stored = mode->stored;

@@ -20,7 +20,8 @@ struct plan_stage;
 
 /** An artifact that a stored run holds, offered to the stages of this one. */
 struct plan_stored {
-	char *run;      /* folder */
+	char *run;      /* as the config or the command line names it */
+	char *folder;   /* of another run than the one replayed; else NULL */
 	char *producer; /* stage name there */
 	char *port;
 	char *type;

@@ -3,15 +3,20 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/str.h"
 
 #define MANIFEST_BYTES_MAX (16u << 20)
 #define MANIFEST_FORMAT    1
+#define NAME_BYTES_MAX     120
+#define NAME_LETTERS       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 static bool has_manifest(const char *folder)
 {
@@ -127,18 +132,40 @@ static const char *text_of(const json_t *object, const char *key)
 	return text != NULL ? text : "";
 }
 
-static int add_stored(const json_t *stage, const json_t *artifact, const char *run, struct plan_stored **list)
+/*
+ * Names and signals become parts of file names in the run that reads them, and words of messages: plain characters only. A
+ * stage's name may hold those of others: "flamegraph[perf-cpu.stacks]".
+ */
+static bool is_plain(const char *name, const char *letters)
+{
+	size_t bytes = strlen(name);
+
+	return bytes <= NAME_BYTES_MAX && strspn(name, letters) == bytes && name[0] != '.';
+}
+
+static bool has_plain_names(const json_t *stage, const json_t *artifact)
+{
+	return is_plain(text_of(stage, "name"), NAME_LETTERS ".[]") && is_plain(text_of(artifact, "port"), NAME_LETTERS) &&
+	       is_plain(text_of(artifact, "signal"), NAME_LETTERS) && strlen(text_of(artifact, "type")) <= NAME_BYTES_MAX;
+}
+
+static int add_stored(const json_t *stage, const json_t *artifact, const char *run, struct plan_stored **list,
+		      struct pfc_error *err)
 {
 	const char *state = text_of(artifact, "state");
 	struct plan_stored *stored;
 
-	if (!path_is_inside(text_of(artifact, "path")) || str_equal(state, "failed") || str_equal(state, "missing") ||
+	if (text_of(artifact, "path")[0] == '\0' || str_equal(state, "failed") || str_equal(state, "missing") ||
 	    str_equal(state, "planned")) {
 		return 0;
 	}
+	if (!path_is_inside(text_of(artifact, "path")) || !has_plain_names(stage, artifact)) {
+		return error_set(err, PFC_ECORRUPT, "its manifest has names or paths that profcore never writes", "read run '%s'",
+				 run);
+	}
 	stored = calloc(1, sizeof(*stored));
 	if (stored == NULL) {
-		return PFC_ENOMEM;
+		return error_nomem(err);
 	}
 	stored->run = strdup(run);
 	stored->producer = strdup(text_of(stage, "name"));
@@ -152,7 +179,32 @@ static int add_stored(const json_t *stage, const json_t *artifact, const char *r
 	return stored->run != NULL && stored->producer != NULL && stored->port != NULL && stored->type != NULL &&
 			       stored->signal != NULL && stored->path != NULL ?
 		       0 :
-		       PFC_ENOMEM;
+		       error_nomem(err);
+}
+
+int stored_open(const char *folder, const char *path, int *ret_fd, struct pfc_error *err)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC, /* not to wait for the other end of a pipe */
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+	};
+	int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = dir >= 0 ? (int)syscall(SYS_openat2, dir, path, &how, sizeof(how)) : -1;
+	int errnum = errno;
+	struct stat st;
+
+	if (dir >= 0) {
+		close(dir);
+	}
+	if (fd < 0) {
+		return error_errno(err, errnum, "open %s/%s", folder, path);
+	}
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return error_set(err, PFC_ECORRUPT, "not a plain file", "open %s/%s", folder, path);
+	}
+	*ret_fd = fd;
+	return 0;
 }
 
 int stored_from_run(const char *folder, const char *run, bool measuring_only, struct plan_stored **ret,
@@ -176,8 +228,8 @@ int stored_from_run(const char *folder, const char *run, bool measuring_only, st
 			continue;
 		}
 		json_array_foreach (json_object_get(stage, "artifacts"), j, artifact) {
-			if (add_stored(stage, artifact, run, &list) < 0) {
-				rc = error_nomem(err);
+			rc = add_stored(stage, artifact, run, &list, err);
+			if (rc < 0) {
 				goto out;
 			}
 		}
@@ -223,17 +275,15 @@ static int add_run(const char *run, const char *output, const struct config_valu
 	}
 	while (more != NULL) {
 		struct plan_stored *next = more->next;
-		char *path = str_printf("%s/%s", folder, more->path);
 
 		more->next = *list;
 		*list = more;
-		if (path == NULL) {
+		more->folder = strdup(folder);
+		if (more->folder == NULL) {
 			plan_stored_destroy(next);
 			free(folder);
 			return error_nomem(err);
 		}
-		free(more->path);
-		more->path = path; /* of another run: not relative to this run's folder */
 		more = next;
 	}
 	free(folder);

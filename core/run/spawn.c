@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "plan/stored.h"
 #include "stage/protocol.h"
 #include "stage/sandbox.h"
 #include "stage/stage_main.h"
@@ -60,12 +61,9 @@ static int hand_over(struct handover *handover, int fd)
 
 static int open_stored(const struct run *run, const struct plan_stored *stored, int *ret_fd, struct pfc_error *err)
 {
-	/* In a replay the stored files were linked into this run's folder; another run's paths stand by themselves. */
-	if (run->settings->replay_of != NULL) {
-		return rundir_open_file(run->dir, stored->path, ret_fd, err);
-	}
-	*ret_fd = open(stored->path, O_RDONLY | O_CLOEXEC);
-	return *ret_fd >= 0 ? 0 : error_errno(err, errno, "open %s", stored->path);
+	/* In a replay the stored files were linked into this run's folder. */
+	return stored->folder == NULL ? rundir_open_file(run->dir, stored->path, ret_fd, err) :
+					stored_open(stored->folder, stored->path, ret_fd, err);
 }
 
 static struct run_output *find_output(const struct run *run, const struct plan_output *plan)

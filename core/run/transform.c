@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "plan/stored.h"
 #include "run/loop.h"
 #include "run/settle.h"
 #include "run/spawn.h"
@@ -194,21 +196,17 @@ void transform_link_documents(struct run *run, const struct run_stage *stage)
 	}
 }
 
-static int copy_file(const struct rundir *dir, const char *from, const char *to, struct pfc_error *err)
+static int copy_file(const struct rundir *dir, int from_fd, const char *to, struct pfc_error *err)
 {
-	int from_fd = open(from, O_RDONLY | O_CLOEXEC);
 	int to_fd = -1;
 	ssize_t copied = 1;
-	int rc = from_fd < 0 ? error_errno(err, errno, "open %s", from) : rundir_create_file(dir, to, &to_fd, err);
+	int rc = rundir_create_file(dir, to, &to_fd, err);
 
 	while (rc == 0 && copied > 0) {
 		copied = copy_file_range(from_fd, NULL, to_fd, NULL, 1u << 30, 0);
 		if (copied < 0) {
-			rc = error_errno(err, errno, "copy %s", from);
+			rc = error_errno(err, errno, "copy %s", to);
 		}
-	}
-	if (from_fd >= 0) {
-		close(from_fd);
 	}
 	if (to_fd >= 0) {
 		close(to_fd);
@@ -219,16 +217,19 @@ static int copy_file(const struct rundir *dir, const char *from, const char *to,
 int transform_link_stored(struct run *run, struct pfc_error *err)
 {
 	for (const struct plan_stored *s = run->plan->stored; s != NULL; s = s->next) {
-		char *from = str_printf("%s/%s", run->settings->replay_of, s->path);
-		int rc = 0;
+		char link[64];
+		int fd = -1;
+		int rc = stored_open(run->settings->replay_of, s->path, &fd, err);
 
-		if (from == NULL) {
-			return error_nomem(err);
+		if (rc < 0) {
+			return rc;
 		}
-		if (linkat(AT_FDCWD, from, run->dir->fd, s->path, 0) < 0) {
-			rc = copy_file(run->dir, from, s->path, err);
+		/* The file that was opened, whatever stands at its path by now. */
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		if (linkat(AT_FDCWD, link, run->dir->fd, s->path, AT_SYMLINK_FOLLOW) < 0) {
+			rc = copy_file(run->dir, fd, s->path, err);
 		}
-		free(from);
+		close(fd);
 		if (rc < 0) {
 			return rc;
 		}
