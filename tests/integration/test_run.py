@@ -256,8 +256,8 @@ def test_replay_makes_the_documents_again(tmp):
     answer.result.ok()
     assert answer["run"] != str(tmp / "profiling" / first)
     assert answer["top_functions"] and answer["load"]["requests"] > 0
-    old = (tmp / "profiling" / first / "report.txt").read_text()
-    assert (tmp / "profiling" / "latest" / "report.txt").read_text() == old
+    reports = [(tmp / "profiling" / run / "report.txt").read_text().split("\n", 1) for run in (first, "latest")]
+    assert reports[0][1] == reports[1][1], "only the run named in the first line may differ"
     # a replay can be replayed, and --only leaves the others out
     second = os.readlink(tmp / "profiling" / "latest")
     assert second != first
