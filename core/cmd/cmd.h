@@ -40,6 +40,9 @@ int cmd_version(int argc, char **argv);
 /** A recipe: configs/commands/NAME.ini. Returns the exit code, or -1 when there is no such recipe. */
 int cmd_recipe(int argc, char **argv);
 
+/** Print the man page of all commands (man.c). */
+void man_print(void);
+
 /** Print the recipes that are installed, one a line, for help. */
 void recipe_list(FILE *to);
 

@@ -27,6 +27,10 @@ int cmd_help(int argc, char **argv)
 	char *recipe[] = { argc > 1 ? argv[1] : NULL, (char *)"--help", NULL };
 	int code;
 
+	if (argc > 1 && str_equal(argv[1], "--man")) {
+		man_print();
+		return 0;
+	}
 	if (argc < 2 || argv[1][0] == '-') {
 		return help_overview();
 	}
