@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ini.h"
+#include "base/log.h"
 #include "base/str.h"
 
 /* inih's lines end at 200 bytes: a longer value goes on in the next, indented line, broken at a space. */
 #define LINE_BYTES_MAX 180
 
-static void add_value(struct str *out, const char *key, const char *text)
+static void fold_value(struct str *out, const char *key, const char *text)
 {
 	size_t used;
 
@@ -30,6 +32,45 @@ static void add_value(struct str *out, const char *key, const char *text)
 		used = 4;
 	}
 	str_format(out, "%s\n", text);
+}
+
+/* Whether a config with these lines says what was meant: a value of --set may hold what an INI file cannot. */
+static bool reads_back(const char *lines, const char *key, const char *text)
+{
+	char *whole = str_printf("[run]\n%s", lines);
+	struct ini_doc doc = { 0 };
+	const struct ini_section *section;
+	const struct ini_entry *entry;
+	bool same;
+
+	if (whole == NULL || ini_doc_parse(whole, strlen(whole), &doc, NULL) < 0) {
+		free(whole);
+		return false;
+	}
+	section = ini_section_find(&doc, "run");
+	entry = section != NULL ? ini_entry_find(section, key) : NULL;
+	same = doc.faults == NULL && doc.sections == section && section != NULL && section->next == NULL && entry != NULL &&
+	       entry == section->entries && entry->next == NULL && str_equal(entry->value, text);
+	ini_doc_finish(&doc);
+	free(whole);
+	return same;
+}
+
+static void add_value(struct str *out, const char *key, const char *text)
+{
+	struct str lines = { 0 };
+	char safe[61]; /* a comment is a line too */
+
+	fold_value(&lines, key, text);
+	if (lines.failed || reads_back(str_text(&lines), key, text)) {
+		str_add(out, str_text(&lines));
+		out->failed = out->failed || lines.failed;
+	} else {
+		log_warning("config.effective.ini cannot hold %s: an INI file has no way to write this value; give it by --set", key);
+		str_format(out, "; %s: not to be written in an INI file, give it by --set; it began with: %s\n", key,
+			   log_escape(safe, sizeof(safe), text));
+	}
+	str_finish(&lines);
 }
 
 static bool is_listed(const struct option_set *set, const char *key)
@@ -73,11 +114,13 @@ static const struct plan_stage *stage_of(const struct plan *plan, const char *se
 int effective_write(const struct rundir *dir, const struct config *config, const struct plan *plan,
 		    struct pfc_error *err)
 {
+	char made_from[128]; /* one short line, whatever the file's name holds */
 	struct str out = { 0 };
 	char *text;
 	int rc;
 
-	str_format(&out, "; made from %s: every value as it was used\n[run]\n", config->path[0] != '\0' ? config->path : "-");
+	str_format(&out, "; made from %s: every value as it was used\n[run]\n",
+		   config->path[0] != '\0' ? log_escape(made_from, sizeof(made_from), config->path) : "-");
 	add_options(&out, &plan->run, false);
 	str_add(&out, "\n[target]\n");
 	add_options(&out, &plan->target, false);

@@ -211,7 +211,12 @@ int record_exit_code(const struct run *run)
 		return EXIT_CODE_ABANDONED;
 	}
 	if (run->target_failure.status != 0) {
-		return run->target_failure.status == PFC_EPERM ? EXIT_CODE_ENVIRONMENT : EXIT_CODE_TARGET;
+		int status = run->target_failure.status;
+
+		/* A disk or a memory that is full says nothing of the target. */
+		return status == PFC_EPERM                           ? EXIT_CODE_ENVIRONMENT :
+		       status == PFC_ENOSPC || status == PFC_ENOMEM ? EXIT_CODE_FAILED :
+								      EXIT_CODE_TARGET;
 	}
 	for (size_t i = 0; i < run->plan->stage_count; i++) {
 		const struct run_stage *stage = &run->stages[i];

@@ -575,18 +575,25 @@ static void carry_out(struct run *run)
 	seal(run);
 }
 
-static void tell(const struct run *run)
+/* Whether it could be told: an object that never arrived is data missing. */
+static bool tell(const struct run *run)
 {
+	bool is_told = true;
+
 	if (run->settings->is_json) {
 		json_t *object = record_to_json(run);
 
-		json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
+		is_told = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) == 0;
 		fputc('\n', stdout);
 		json_decref(object);
 	} else if (!run->settings->is_quiet) {
 		record_print(run, stdout);
 	}
-	fflush(stdout);
+	is_told = fflush(stdout) == 0 && !ferror(stdout) && is_told;
+	if (!is_told) {
+		log_error("write the result to standard output: %s", strerror(errno));
+	}
+	return is_told;
 }
 
 int run_execute(const struct plan *plan, const struct run_settings *settings, int *ret_exit, struct pfc_error *err)
@@ -601,7 +608,7 @@ int run_execute(const struct plan *plan, const struct run_settings *settings, in
 	}
 	if (rc == 0) {
 		carry_out(&run);
-		tell(&run);
+		run.has_write_error = !tell(&run) || run.has_write_error;
 		*ret_exit = record_exit_code(&run);
 	}
 	end(&run, &before);
