@@ -2,6 +2,7 @@
 /* The stack service from the outside: samples and target events in, rows of the artifact out. The subject is this program. */
 #include <check.h>
 #include <math.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -473,13 +474,13 @@ END_TEST
 /* The n-th call of the writer fails, for every n until all goes well: an error comes back, and no sample vanishes silently. */
 START_TEST(returns_the_writers_error)
 {
+	static struct subject subject; /* one service: it reads the kernel's symbols once */
 	bool all_well = false;
 
 	for (uint64_t n = 1; !all_well; n++) {
 		struct pfc_stacks_config config = {
 			.struct_size = sizeof(config), .port = "stacks", .event = "e", .weight_unit = "ns"
 		};
-		struct subject subject = { 0 };
 		uint64_t ips[2] = { 0x1000 + n, 0x2000 };
 		int first = 0;
 		int status;
@@ -487,7 +488,10 @@ START_TEST(returns_the_writers_error)
 		fake_host_init(&subject.host);
 		fake_target_init(&subject.target);
 		subject.host.fail_at = n;
-		ck_assert_int_eq(stacks_service_create(&subject.host.host, NULL, &subject.service, NULL), 0);
+		if (subject.service == NULL) {
+			ck_assert_int_eq(stacks_service_create(&subject.host.host, NULL, &subject.service, NULL), 0);
+		}
+		subject.session = NULL;
 		subject.face = stacks_service_face(subject.service);
 		status = subject.face->open(subject.face->ctx, &config, &subject.session);
 		if (status == 0) {
@@ -508,8 +512,11 @@ START_TEST(returns_the_writers_error)
 		all_well = status == 0 && first == 0;
 		ck_assert(all_well || status == PFC_ENOSPC);
 		ck_assert_uint_lt(n, 100);
-		close_subject(&subject);
+		subject.face->close(subject.session);
+		fake_target_finish(&subject.target);
+		fake_host_finish(&subject.host);
 	}
+	stacks_service_destroy(subject.service);
 }
 END_TEST
 
@@ -530,6 +537,41 @@ START_TEST(says_when_files_do_not_open)
 	ck_assert_ptr_nonnull(strstr(module_path(&subject, leaf_module(&subject, 0)), "stacks"));
 	ck_assert_double_eq(fake_fact(&subject.host, "files_not_opened"), 1);
 	ck_assert_double_eq(fake_fact(&subject.host, "unknown_pct"), 100);
+	close_subject(&subject);
+}
+END_TEST
+
+/* libc's own debug file, where the machine has it (libc6-dbg): the only thing that knows where hcreate is written. */
+START_TEST(reads_separate_debug_files)
+{
+	struct subject subject;
+	uint64_t ip = (uint64_t)(uintptr_t)hcreate;
+	char path[256];
+	const char *build_id;
+	const char *file;
+	uint64_t row = 0;
+
+	open_subject(&subject, true);
+	fake_target_snapshot(&subject.target, getpid());
+	fake_target_sync(&subject.target, 1000);
+	ck_assert_int_eq(add(&subject, 500, getpid(), &ip, 1), 0);
+	ck_assert_int_eq(subject.face->finish(subject.session), 0);
+	ck_assert_ptr_nonnull(strstr(module_path(&subject, leaf_module(&subject, 0)), "libc.so"));
+	build_id = fake_text(&subject.host, "strings",
+			     fake_number(&subject.host, "modules", leaf_module(&subject, 0), "build_id"), "text");
+	ck_assert_uint_gt(strlen(build_id), 8);
+	snprintf(path, sizeof(path), "/usr/lib/debug/.build-id/%.2s/%s.debug", build_id, build_id + 2);
+	while (fake_number(&subject.host, "frames", row, "location") != leaf_location(&subject, 0)) {
+		row++;
+	}
+	file = fake_text(&subject.host, "strings", fake_number(&subject.host, "frames", row, "file"), "text");
+	if (access(path, R_OK) == 0) {
+		ck_assert_ptr_nonnull(strstr(file, "hsearch.c"));
+		ck_assert_double_eq(fake_fact(&subject.host, "files_with_debug_file"), 1);
+	} else {
+		printf("skipped: no %s here\n", path);
+		ck_assert_str_eq(file, "");
+	}
 	close_subject(&subject);
 }
 END_TEST
@@ -555,6 +597,7 @@ int main(void)
 	tcase_add_test(cases, keeps_all_when_ticks_stay_out);
 	tcase_add_test(cases, returns_the_writers_error);
 	tcase_add_test(cases, says_when_files_do_not_open);
+	tcase_add_test(cases, reads_separate_debug_files);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
