@@ -26,6 +26,8 @@ check            unit tests
 clang            the second compiler that must be content
 g++              the headers of the contract as C++
 libcap2-bin      setcap: programs with file capabilities
+chromium         the flame graph in a real browser
+procps           pgrep: what a test left behind
 '
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
