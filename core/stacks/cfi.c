@@ -181,8 +181,8 @@ static void take_augmentation(const struct cfi_section *section, struct cursor *
 	cursor->at = after;
 }
 
-static int interpret(const struct cfi_section *section, struct cursor program, const struct cfi_common *common,
-		     struct cfi_row *row, cfi_row_fn on_row, void *ctx);
+static int interpret(const struct cfi_section *section, struct cursor program,
+		     const struct cfi_common *common, struct cfi_row *row, cfi_row_fn on_row, void *ctx);
 
 static int read_common(const struct cfi_section *section, uint64_t offset, struct cfi_common *common)
 {
@@ -201,7 +201,8 @@ static int read_common(const struct cfi_section *section, uint64_t offset, struc
 	take_fixed(&cursor, wide && section->is_debug_frame ? 8 : 4);
 	version = take_fixed(&cursor, 1);
 	text = (const char *)cursor.data + cursor.at;
-	if (cursor.failed || memchr(text, '\0', cursor.end - cursor.at) == NULL || version == 0 || version > 4) {
+	if (cursor.failed || memchr(text, '\0', cursor.end - cursor.at) == NULL || version == 0 ||
+	    version > 4) {
 		return PFC_ECORRUPT;
 	}
 	skip(&cursor, strlen(text) + 1);
@@ -227,7 +228,8 @@ static int read_common(const struct cfi_section *section, uint64_t offset, struc
 	return 0;
 }
 
-int cfi_next(const struct cfi_section *section, uint64_t *offset, struct cfi_common *common, struct cfi_entry *ret)
+int cfi_next(const struct cfi_section *section, uint64_t *offset, struct cfi_common *common,
+	     struct cfi_entry *ret)
 {
 	struct cfi_entry entry;
 	struct cursor cursor;
@@ -249,7 +251,8 @@ int cfi_next(const struct cfi_section *section, uint64_t *offset, struct cfi_com
 		return 0; /* a common entry: read when one refers to it */
 	}
 	entry.common = section->is_debug_frame ? id : id_at - id;
-	if (cursor.failed || entry.common >= section->bytes || read_common(section, entry.common, common) != 0) {
+	if (cursor.failed || entry.common >= section->bytes ||
+	    read_common(section, entry.common, common) != 0) {
 		return 0;
 	}
 	entry.start = take_pointer(&cursor, section->vaddr, common->pointer_encoding);
@@ -504,8 +507,8 @@ static void instruction(struct machine *machine)
 }
 
 /* Without on_row: the initial instructions, which must not advance. */
-static int interpret(const struct cfi_section *section, struct cursor program, const struct cfi_common *common,
-		     struct cfi_row *row, cfi_row_fn on_row, void *ctx)
+static int interpret(const struct cfi_section *section, struct cursor program,
+		     const struct cfi_common *common, struct cfi_row *row, cfi_row_fn on_row, void *ctx)
 {
 	struct machine machine;
 	uint64_t end = row->end;

@@ -20,19 +20,19 @@ enum cfi_register {
 
 /** How the caller's value of a register is found. */
 enum cfi_how {
-	CFI_UNSET = 0,      /* no rule: the ABI's: callee-saved registers keep their value */
-	CFI_SAME,           /* keeps its value */
-	CFI_UNDEFINED,      /* gone; for RIP: there is no caller */
-	CFI_AT,             /* in memory at CFA + offset */
-	CFI_IS,             /* CFA + offset itself */
-	CFI_IN,             /* in register `offset` */
-	CFI_AT_EXPRESSION,  /* in memory at an expression */
+	CFI_UNSET = 0,     /* no rule: the ABI's: callee-saved registers keep their value */
+	CFI_SAME,          /* keeps its value */
+	CFI_UNDEFINED,     /* gone; for RIP: there is no caller */
+	CFI_AT,            /* in memory at CFA + offset */
+	CFI_IS,            /* CFA + offset itself */
+	CFI_IN,            /* in register `offset` */
+	CFI_AT_EXPRESSION, /* in memory at an expression */
 	CFI_IS_EXPRESSION,
 };
 
 struct cfi_rule {
-	uint8_t how;     /* enum cfi_how */
-	int32_t offset;  /* or the expression's place in the section */
+	uint8_t how;    /* enum cfi_how */
+	int32_t offset; /* or the expression's place in the section */
 };
 
 /** The rules of a range of addresses. */
@@ -48,13 +48,13 @@ struct cfi_row {
 struct cfi_section {
 	const uint8_t *data;
 	uint64_t bytes;
-	uint64_t vaddr;      /* of data[0] */
+	uint64_t vaddr; /* of data[0] */
 	bool is_debug_frame;
 };
 
 /** What the entries of one common information entry share. */
 struct cfi_common {
-	uint64_t offset;  /* in the section; UINT64_MAX: none read yet */
+	uint64_t offset; /* in the section; UINT64_MAX: none read yet */
 	uint64_t code_factor;
 	int64_t data_factor;
 	uint64_t program, program_end;
@@ -75,7 +75,8 @@ struct cfi_entry {
  * Read the entry at *offset and move *offset behind it. `common` is a cache of the last one read.
  * Returns: 1 an entry; 0 something to skip; PFC_ENOENT the end; PFC_ECORRUPT: from here on the section makes no sense.
  */
-int cfi_next(const struct cfi_section *section, uint64_t *offset, struct cfi_common *common, struct cfi_entry *ret);
+int cfi_next(const struct cfi_section *section, uint64_t *offset, struct cfi_common *common,
+	     struct cfi_entry *ret);
 
 /** Called for each row in ascending order; not 0 stops. */
 typedef int (*cfi_row_fn)(void *ctx, const struct cfi_row *row);
@@ -100,7 +101,7 @@ struct cfi_state {
 };
 
 /** Evaluate an expression at a place in the section; `cfa` is pushed first when not NULL. 0, PFC_ECORRUPT, or the read's error. */
-int cfi_evaluate(const struct cfi_section *section, uint64_t place, const struct cfi_state *state, const uint64_t *cfa,
-		 uint64_t *ret);
+int cfi_evaluate(const struct cfi_section *section, uint64_t place, const struct cfi_state *state,
+		 const uint64_t *cfa, uint64_t *ret);
 
 #endif

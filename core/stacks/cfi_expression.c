@@ -265,9 +265,9 @@ static void step_stack(struct evaluation *eval, uint8_t code)
 
 static bool takes_two(uint8_t code)
 {
-	static const uint8_t codes[] = { DW_OP_and, DW_OP_or, DW_OP_xor, DW_OP_plus, DW_OP_minus, DW_OP_mul, DW_OP_shl,
-					 DW_OP_shr, DW_OP_shra, DW_OP_eq, DW_OP_ne, DW_OP_lt, DW_OP_le, DW_OP_gt,
-					 DW_OP_ge };
+	static const uint8_t codes[] = { DW_OP_and, DW_OP_or,  DW_OP_xor, DW_OP_plus, DW_OP_minus,
+					 DW_OP_mul, DW_OP_shl, DW_OP_shr, DW_OP_shra, DW_OP_eq,
+					 DW_OP_ne,  DW_OP_lt,  DW_OP_le,  DW_OP_gt,   DW_OP_ge };
 
 	return memchr(codes, code, sizeof(codes)) != NULL;
 }
@@ -293,10 +293,12 @@ static void step(struct evaluation *eval)
 	}
 }
 
-int cfi_evaluate(const struct cfi_section *section, uint64_t place, const struct cfi_state *state, const uint64_t *cfa,
-		 uint64_t *ret)
+int cfi_evaluate(const struct cfi_section *section, uint64_t place, const struct cfi_state *state,
+		 const uint64_t *cfa, uint64_t *ret)
 {
-	struct evaluation eval = { .data = section->data, .at = place, .end = section->bytes, .state = state };
+	struct evaluation eval = {
+		.data = section->data, .at = place, .end = section->bytes, .state = state
+	};
 	uint64_t bytes, value;
 
 	if (place >= section->bytes) {

@@ -53,8 +53,8 @@ static bool try_demangle(char *to, size_t to_bytes, const char *name,
 /* Length of the name without what linker and compiler append: "@GLIBC_2.34", ".llvm.123", ".cold", ".constprop.0", ... */
 static size_t plain_length(const char *name)
 {
-	static const char *const suffixes[] = { ".llvm.", ".cold", ".constprop.", ".isra.", ".part.", ".lto_priv.",
-						".localalias", ".clone." };
+	static const char *const suffixes[] = { ".llvm.", ".cold",      ".constprop.", ".isra.",
+						".part.", ".lto_priv.", ".localalias", ".clone." };
 	size_t length = strcspn(name, "@");
 
 	length = length > 0 ? length : strlen(name);

@@ -14,9 +14,9 @@
 #include "stacks/hash.h"
 
 #define DEBUG_BYTES_MAX (2ULL << 30) /* all debug sections, unpacked */
-#define DEPTH_MAX 256                /* nesting of scopes; the deepest seen in real programs is about 60 */
-#define SCOPES_MAX (1U << 22)
-#define CHECK_EVERY 1024             /* entries between looks at the clock */
+#define DEPTH_MAX       256          /* nesting of scopes; the deepest seen in real programs is about 60 */
+#define SCOPES_MAX      (1U << 22)
+#define CHECK_EVERY     1024 /* entries between looks at the clock */
 
 /** A function that holds addresses of the unit: concrete or inlined. */
 struct scope {
@@ -47,7 +47,7 @@ struct batch {
 	uint32_t unit_count, unit_room;
 	struct scope *scopes; /* of the unit at hand; 0 is none */
 	uint32_t scope_count, scope_room;
-	uint32_t unit; /* at hand */
+	uint32_t unit;         /* at hand */
 	const char *directory; /* of that unit; NULL: not known */
 	uint64_t entries;
 	int status;
@@ -63,7 +63,8 @@ static uint64_t now_ns(void)
 
 static bool is_late(struct batch *batch)
 {
-	if (batch->status == 0 && ++batch->entries % CHECK_EVERY == 0 && now_ns() > batch->request->deadline_ns) {
+	if (batch->status == 0 && ++batch->entries % CHECK_EVERY == 0 &&
+	    now_ns() > batch->request->deadline_ns) {
 		batch->status = PFC_ETIMEDOUT;
 	}
 	return batch->status != 0;
@@ -96,7 +97,8 @@ static bool claim_addresses(struct batch *batch, struct unit *unit)
 
 	unit->first = UINT32_MAX;
 	while (!is_late(batch) && (offset = dwarf_ranges(&unit->die, offset, &base, &start, &end)) > 0) {
-		for (uint32_t i = lower_bound(request, start); i < request->count && request->addresses[i] < end; i++) {
+		for (uint32_t i = lower_bound(request, start);
+		     i < request->count && request->addresses[i] < end; i++) {
 			if (batch->places[i].unit == UINT32_MAX) {
 				batch->places[i].unit = batch->unit_count;
 				batch->places[i].next = unit->first;
@@ -114,7 +116,8 @@ static void find_units(struct batch *batch)
 	uint8_t type;
 	struct unit found;
 
-	while (!is_late(batch) && dwarf_get_units(batch->dwarf, unit, &unit, &version, &type, &found.die, NULL) == 0) {
+	while (!is_late(batch) &&
+	       dwarf_get_units(batch->dwarf, unit, &unit, &version, &type, &found.die, NULL) == 0) {
 		if (type == DW_UT_type || type == DW_UT_split_type || !claim_addresses(batch, &found)) {
 			continue;
 		}
@@ -128,7 +131,8 @@ static void find_units(struct batch *batch)
 }
 
 /* A new scope when addresses of this unit lie in the entry's ranges; 0 when none do. */
-static uint32_t claim_scope(struct batch *batch, Dwarf_Die *die, uint32_t parent, uint32_t depth, bool is_block)
+static uint32_t claim_scope(struct batch *batch, Dwarf_Die *die, uint32_t parent, uint32_t depth,
+			    bool is_block)
 {
 	const struct dwarf_request *request = batch->request;
 	uint32_t scope = is_block ? parent : batch->scope_count;
@@ -137,7 +141,8 @@ static uint32_t claim_scope(struct batch *batch, Dwarf_Die *die, uint32_t parent
 	bool any = false;
 
 	while (!is_late(batch) && (offset = dwarf_ranges(die, offset, &base, &start, &end)) > 0) {
-		for (uint32_t i = lower_bound(request, start); i < request->count && request->addresses[i] < end; i++) {
+		for (uint32_t i = lower_bound(request, start);
+		     i < request->count && request->addresses[i] < end; i++) {
 			struct place *place = &batch->places[i];
 
 			if (place->unit != batch->unit) {
@@ -153,9 +158,9 @@ static uint32_t claim_scope(struct batch *batch, Dwarf_Die *die, uint32_t parent
 	if (!any || is_block) {
 		return any ? scope : 0;
 	}
-	if (batch->scope_count >= SCOPES_MAX || array_reserve(&batch->scopes, &batch->scope_room,
-							      (uint64_t)batch->scope_count + 1,
-							      sizeof(*batch->scopes)) != 0) {
+	if (batch->scope_count >= SCOPES_MAX ||
+	    array_reserve(&batch->scopes, &batch->scope_room, (uint64_t)batch->scope_count + 1,
+			  sizeof(*batch->scopes)) != 0) {
 		batch->status = PFC_ENOMEM;
 		return 0;
 	}
@@ -226,11 +231,13 @@ static void take_call_site(Dwarf_Die *unit, Dwarf_Die *die, struct dwarf_frame *
 
 	caller->file = NULL;
 	caller->line = 0;
-	if (dwarf_attr(die, DW_AT_call_line, &attribute) != NULL && dwarf_formudata(&attribute, &value) == 0) {
+	if (dwarf_attr(die, DW_AT_call_line, &attribute) != NULL &&
+	    dwarf_formudata(&attribute, &value) == 0) {
 		caller->line = value <= UINT32_MAX ? (uint32_t)value : 0;
 	}
-	if (dwarf_attr(die, DW_AT_call_file, &attribute) != NULL && dwarf_formudata(&attribute, &value) == 0 &&
-	    dwarf_getsrcfiles(unit, &files, &file_count) == 0 && value < file_count) {
+	if (dwarf_attr(die, DW_AT_call_file, &attribute) != NULL &&
+	    dwarf_formudata(&attribute, &value) == 0 && dwarf_getsrcfiles(unit, &files, &file_count) == 0 &&
+	    value < file_count) {
 		caller->file = dwarf_filesrc(files, value, NULL, NULL);
 	}
 }

@@ -8,9 +8,9 @@
 
 #include <profcore/status.h>
 
-#define SEGMENTS_MAX 256
+#define SEGMENTS_MAX    256
 #define NOTES_BYTES_MAX 65536
-#define PAGE_BYTES 4096ULL
+#define PAGE_BYTES      4096ULL
 
 int elf_read(const struct elf_image *image, uint64_t offset, void *to, size_t bytes)
 {
@@ -52,8 +52,9 @@ static bool find_build_id(const uint8_t *notes, size_t bytes, char *ret_text)
 		if (text_at + note.n_descsz > bytes) {
 			return false;
 		}
-		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && memcmp(notes + name_at, "GNU", 4) == 0 &&
-		    note.n_descsz > 0 && note.n_descsz <= (ELF_BUILD_ID_TEXT - 1) / 2) {
+		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
+		    memcmp(notes + name_at, "GNU", 4) == 0 && note.n_descsz > 0 &&
+		    note.n_descsz <= (ELF_BUILD_ID_TEXT - 1) / 2) {
 			for (uint32_t i = 0; i < note.n_descsz; i++) {
 				snprintf(ret_text + (size_t)2 * i, 3, "%02x", notes[text_at + i]);
 			}
@@ -79,7 +80,8 @@ static void read_notes(const struct elf_image *image, const Elf64_Phdr *segment,
 	}
 }
 
-static void take_segment(const struct elf_image *image, const Elf64_Phdr *segment, struct elf_headers *headers)
+static void take_segment(const struct elf_image *image, const Elf64_Phdr *segment,
+			 struct elf_headers *headers)
 {
 	struct elf_segment *to = &headers->segments[headers->segment_count];
 
@@ -129,7 +131,8 @@ int elf_read_headers(const struct elf_image *image, struct elf_headers *ret)
 	Elf64_Ehdr header;
 	struct elf_headers headers;
 
-	if (elf_read(image, 0, &header, sizeof(header)) != 0 || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
+	if (elf_read(image, 0, &header, sizeof(header)) != 0 ||
+	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) {
 		return PFC_ECORRUPT;
 	}
 	if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB) {
@@ -145,7 +148,8 @@ int elf_read_headers(const struct elf_image *image, struct elf_headers *ret)
 	for (uint32_t i = 0; i < header.e_phnum; i++) {
 		Elf64_Phdr segment;
 
-		if (elf_read(image, header.e_phoff + (uint64_t)i * sizeof(segment), &segment, sizeof(segment)) != 0) {
+		if (elf_read(image, header.e_phoff + (uint64_t)i * sizeof(segment), &segment,
+			     sizeof(segment)) != 0) {
 			return PFC_ECORRUPT;
 		}
 		take_segment(image, &segment, &headers);
@@ -175,7 +179,8 @@ bool elf_vaddr_of_offset(const struct elf_headers *headers, uint64_t offset, uin
 		for (uint32_t i = 0; i < headers->segment_count; i++) {
 			const struct elf_segment *segment = &headers->segments[i];
 
-			if (segment->executable == (pass < 2) && offset_in(segment, offset, pass % 2 == 1 ? PAGE_BYTES : 0)) {
+			if (segment->executable == (pass < 2) &&
+			    offset_in(segment, offset, pass % 2 == 1 ? PAGE_BYTES : 0)) {
 				*ret = offset - segment->offset + segment->vaddr;
 				return true;
 			}

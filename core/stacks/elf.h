@@ -32,7 +32,7 @@ struct elf_headers {
 	uint32_t segment_count;
 	struct elf_segment segments[32];
 	uint64_t eh_frame_hdr_vaddr, eh_frame_hdr_bytes; /* 0: none */
-	char build_id[ELF_BUILD_ID_TEXT];                 /* "" : none */
+	char build_id[ELF_BUILD_ID_TEXT];                /* "" : none */
 };
 
 /** Read exactly `bytes`. 0 or PFC_ECORRUPT (past the end, unreadable). */

@@ -32,20 +32,37 @@ static bool is_one_of(const char *name, const char *const *names, size_t count)
 /* Where threads begin: program entry, and what the C libraries run a new thread with. */
 static bool is_user_root(const char *name)
 {
-	static const char *const roots[] = { "_start",	"_start_c",   "_dl_start",     "_dl_start_user",
-					     "clone",	"__clone",    "__GI___clone",  "clone3",
-					     "__clone3", "__GI___clone3", "start_thread", "thread_start",
-					     "__libc_start_main", "__libc_start_call_main",
-					     "__libc_start_main_impl", "__libc_start_main_stage2",
-					     "generic_start_main", "__start_context" };
+	static const char *const roots[] = { "_start",
+					     "_start_c",
+					     "_dl_start",
+					     "_dl_start_user",
+					     "clone",
+					     "__clone",
+					     "__GI___clone",
+					     "clone3",
+					     "__clone3",
+					     "__GI___clone3",
+					     "start_thread",
+					     "thread_start",
+					     "__libc_start_main",
+					     "__libc_start_call_main",
+					     "__libc_start_main_impl",
+					     "__libc_start_main_stage2",
+					     "generic_start_main",
+					     "__start_context" };
 
 	return is_one_of(name, roots, sizeof(roots) / sizeof(roots[0]));
 }
 
 static bool is_kernel_root(const char *name)
 {
-	static const char *const roots[] = { "ret_from_fork", "ret_from_fork_asm", "kthread", "secondary_startup_64",
-					     "secondary_startup_64_no_verify", "cpu_startup_entry", "start_kernel",
+	static const char *const roots[] = { "ret_from_fork",
+					     "ret_from_fork_asm",
+					     "kthread",
+					     "secondary_startup_64",
+					     "secondary_startup_64_no_verify",
+					     "cpu_startup_entry",
+					     "start_kernel",
 					     "x86_64_start_kernel" };
 
 	return is_one_of(name, roots, sizeof(roots) / sizeof(roots[0]));
@@ -96,7 +113,8 @@ static void mark_code_roots(const struct pfc_stacks_session *session, uint8_t *m
 		uint32_t root = intern->stack_root[i];
 		const struct module *module;
 
-		if (seen[root] || (marks[root] & (MARK_USER_ROOT | MARK_KERNEL_ROOT)) != 0 || is_kernel(intern, root)) {
+		if (seen[root] || (marks[root] & (MARK_USER_ROOT | MARK_KERNEL_ROOT)) != 0 ||
+		    is_kernel(intern, root)) {
 			continue;
 		}
 		seen[root] = 1;
@@ -167,7 +185,8 @@ static int state_numbers(const struct pfc_stacks_session *session, const struct 
 		{ "rooted_pct", percent(rooted, tally->samples), true },
 		{ "unknown_pct", percent(tally->unknown, tally->frames), true },
 		{ "kernel_pct", percent(counts->with_kernel, tally->samples), true },
-		{ "frames_per_sample", tally->samples > 0 ? (double)tally->frames / (double)tally->samples : 0, true },
+		{ "frames_per_sample",
+		  tally->samples > 0 ? (double)tally->frames / (double)tally->samples : 0, true },
 		{ "stacks", (double)session->intern.stack_count - 1, true },
 		{ "locations", (double)session->intern.location_count - 1, true },
 		{ "symbolize_ms", symbolize_ms, true },
@@ -203,7 +222,8 @@ static int state_numbers(const struct pfc_stacks_session *session, const struct 
 
 	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]) && status == 0; i++) {
 		if (facts[i].always || facts[i].value > 0) {
-			status = session->writer->fact_number(session->writer->ctx, facts[i].key, facts[i].value);
+			status = session->writer->fact_number(session->writer->ctx, facts[i].key,
+							      facts[i].value);
 		}
 	}
 	return status;
@@ -229,7 +249,8 @@ int facts_state(const struct pfc_stacks_session *session, const struct frames *f
 		status = session->writer->fact_text(session->writer->ctx, "event", session->event);
 	}
 	if (status == 0) {
-		status = session->writer->fact_text(session->writer->ctx, "weight_unit", session->weight_unit);
+		status =
+			session->writer->fact_text(session->writer->ctx, "weight_unit", session->weight_unit);
 	}
 	free(marks);
 	return status;

@@ -7,16 +7,21 @@
 #include <profcore/status.h>
 
 /* Bounds against a target that makes names or stacks without end; what passes them is counted as lost by the session. */
-#define STRING_BYTES_MAX 8192
+#define STRING_BYTES_MAX  8192
 #define STRINGS_BYTES_MAX (1ULL << 30)
-#define LOCATIONS_MAX (1U << 24)
-#define STACKS_MAX (1U << 25)
-#define WRITE_BATCH 256
+#define LOCATIONS_MAX     (1U << 24)
+#define STACKS_MAX        (1U << 25)
+#define WRITE_BATCH       256
 
 /* Length of the UTF-8 sequence at `at`, 0 when it is none. Overlong forms and surrogates are none. */
 static size_t utf8_length(const unsigned char *at, size_t left)
 {
-	size_t bytes = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
+	size_t bytes = at[0] < 0x80   ? 1
+		       : at[0] < 0xc2 ? 0
+		       : at[0] < 0xe0 ? 2
+		       : at[0] < 0xf0 ? 3
+		       : at[0] < 0xf5 ? 4
+				      : 0;
 
 	if (bytes == 0 || bytes > left) {
 		return 0;
@@ -26,8 +31,8 @@ static size_t utf8_length(const unsigned char *at, size_t left)
 			return 0;
 		}
 	}
-	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
-	    (at[0] == 0xf4 && at[1] > 0x8f)) {
+	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
+	    (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f)) {
 		return 0;
 	}
 	return bytes;
@@ -89,8 +94,8 @@ static int bytes_reserve(struct intern *intern, uint64_t more)
 
 static int string_add(struct intern *intern, const char *text, size_t bytes)
 {
-	int status = array_reserve(&intern->string_at, &intern->string_room, (uint64_t)intern->string_count + 1,
-				   sizeof(*intern->string_at));
+	int status = array_reserve(&intern->string_at, &intern->string_room,
+				   (uint64_t)intern->string_count + 1, sizeof(*intern->string_at));
 
 	if (status == 0) {
 		status = bytes_reserve(intern, bytes + 1);
@@ -153,7 +158,8 @@ int intern_module(struct intern *intern, enum module_kind kind, const char *path
 	    intern_string(intern, container_path, strlen(container_path), &ids[2]) != 0 ||
 	    array_reserve(&intern->module_path, &intern->module_rooms[0], need, sizeof(uint32_t)) != 0 ||
 	    array_reserve(&intern->module_build_id, &intern->module_rooms[1], need, sizeof(uint32_t)) != 0 ||
-	    array_reserve(&intern->module_container_path, &intern->module_rooms[2], need, sizeof(uint32_t)) != 0 ||
+	    array_reserve(&intern->module_container_path, &intern->module_rooms[2], need, sizeof(uint32_t)) !=
+		    0 ||
 	    array_reserve(&intern->module_kind, &intern->module_rooms[3], need, sizeof(uint8_t)) != 0) {
 		return PFC_ENOMEM;
 	}
@@ -171,9 +177,12 @@ static int location_reserve(struct intern *intern)
 	uint64_t need = (uint64_t)intern->location_count + 1;
 
 	if (need > LOCATIONS_MAX || hash_reserve(&intern->location_index) != 0 ||
-	    array_reserve(&intern->location_module, &intern->location_rooms[0], need, sizeof(uint32_t)) != 0 ||
-	    array_reserve(&intern->location_address, &intern->location_rooms[1], need, sizeof(uint64_t)) != 0 ||
-	    array_reserve(&intern->location_is_root, &intern->location_rooms[2], need, sizeof(uint8_t)) != 0) {
+	    array_reserve(&intern->location_module, &intern->location_rooms[0], need, sizeof(uint32_t)) !=
+		    0 ||
+	    array_reserve(&intern->location_address, &intern->location_rooms[1], need, sizeof(uint64_t)) !=
+		    0 ||
+	    array_reserve(&intern->location_is_root, &intern->location_rooms[2], need, sizeof(uint8_t)) !=
+		    0) {
 		return PFC_ENOMEM;
 	}
 	return 0;
@@ -346,14 +355,16 @@ int intern_write(struct intern *intern, const struct pfc_writer *writer, const s
 	int status = write_strings(intern, writer, tables->strings);
 
 	if (status == 0) {
-		status = write_rows(writer, tables->modules, &intern->modules_written, intern->module_count, modules);
+		status = write_rows(writer, tables->modules, &intern->modules_written, intern->module_count,
+				    modules);
 	}
 	if (status == 0) {
-		status = write_rows(writer, tables->locations, &intern->locations_written, intern->location_count,
-				    locations);
+		status = write_rows(writer, tables->locations, &intern->locations_written,
+				    intern->location_count, locations);
 	}
 	if (status == 0) {
-		status = write_rows(writer, tables->stacks, &intern->stacks_written, intern->stack_count, stacks);
+		status = write_rows(writer, tables->stacks, &intern->stacks_written, intern->stack_count,
+				    stacks);
 	}
 	return status;
 }

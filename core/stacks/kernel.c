@@ -113,8 +113,8 @@ static const struct kernel_module *find_module(const struct kernel *kernel, uint
 	return NULL;
 }
 
-int kernel_locate(const struct kernel *kernel, struct kernel_rows *rows, struct intern *intern, uint64_t address,
-		  uint32_t *ret)
+int kernel_locate(const struct kernel *kernel, struct kernel_rows *rows, struct intern *intern,
+		  uint64_t address, uint32_t *ret)
 {
 	const struct kernel_module *module = find_module(kernel, address);
 	uint32_t *row = &rows->kernel;
@@ -130,8 +130,9 @@ int kernel_locate(const struct kernel *kernel, struct kernel_rows *rows, struct 
 		row = &rows->modules[module - kernel->modules];
 	}
 	if (*row == 0) {
-		status = module != NULL ? intern_module(intern, MODULE_KERNEL_MODULE, module->name, "", "", row)
-					: intern_module(intern, MODULE_KERNEL, "[kernel]", "", "", row);
+		status = module != NULL
+				 ? intern_module(intern, MODULE_KERNEL_MODULE, module->name, "", "", row)
+				 : intern_module(intern, MODULE_KERNEL, "[kernel]", "", "", row);
 	}
 	if (status == 0) {
 		*ret = *row;
@@ -165,7 +166,10 @@ static bool take_line(char *text, char *line, struct symbol *ret)
 	}
 	ret->bytes = 0;
 	ret->name = (uint32_t)(name - text);
-	ret->rank = (uint8_t)((type == 'T' ? 4 : type == 'W' || type == 'w' ? 2 : 0) + (name[0] != '_' ? 1 : 0));
+	ret->rank = (uint8_t)((type == 'T'                  ? 4
+			       : type == 'W' || type == 'w' ? 2
+							    : 0) +
+			      (name[0] != '_' ? 1 : 0));
 	return true;
 }
 
@@ -211,7 +215,8 @@ static int load_symbols(struct symbols *ret)
 		*end = '\0';
 		if (take_line(symbols.names, line, &symbol)) {
 			hidden = hidden && symbol.address == 0;
-			status = array_reserve(&symbols.rows, &room, (uint64_t)symbols.count + 1, sizeof(symbol));
+			status = array_reserve(&symbols.rows, &room, (uint64_t)symbols.count + 1,
+					       sizeof(symbol));
 			if (status == 0) {
 				symbols.rows[symbols.count++] = symbol;
 			}

@@ -34,8 +34,8 @@ void kernel_open(struct kernel *kernel);
 void kernel_close(struct kernel *kernel);
 
 /** The row in the table modules of a kernel address; 0 or PFC_ENOMEM. */
-int kernel_locate(const struct kernel *kernel, struct kernel_rows *rows, struct intern *intern, uint64_t address,
-		  uint32_t *ret);
+int kernel_locate(const struct kernel *kernel, struct kernel_rows *rows, struct intern *intern,
+		  uint64_t address, uint32_t *ret);
 void kernel_rows_finish(struct kernel_rows *rows);
 
 #endif

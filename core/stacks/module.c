@@ -12,10 +12,10 @@
 
 #include "base/str.h"
 
-#define MODULES_MAX 65536
+#define MODULES_MAX    65536
 #define OPEN_MAX_FILES 768 /* below the usual soft limit of 1024 descriptors */
 #define PATH_BYTES_MAX 4096
-#define TIMEOUTS_MAX 3     /* after so many unanswered opens the sampling loop is worth more than names */
+#define TIMEOUTS_MAX   3 /* after so many unanswered opens the sampling loop is worth more than names */
 
 static enum module_kind kind_of(const struct pfc_target_event *event)
 {
@@ -31,7 +31,8 @@ static enum module_kind kind_of(const struct pfc_target_event *event)
 static bool is_same(const struct module *module, const struct pfc_target_event *event)
 {
 	return module->inode == event->inode && module->dev_major == event->dev_major &&
-	       module->dev_minor == event->dev_minor && strncmp(module->path, event->text, PATH_BYTES_MAX) == 0;
+	       module->dev_minor == event->dev_minor &&
+	       strncmp(module->path, event->text, PATH_BYTES_MAX) == 0;
 }
 
 static int add_module(struct modules *modules, const struct pfc_target_event *event)
@@ -40,7 +41,8 @@ static int add_module(struct modules *modules, const struct pfc_target_event *ev
 	char *path;
 
 	if (modules->count >= MODULES_MAX ||
-	    array_reserve(&modules->rows, &modules->room, (uint64_t)modules->count + 1, sizeof(*modules->rows)) != 0) {
+	    array_reserve(&modules->rows, &modules->room, (uint64_t)modules->count + 1,
+			  sizeof(*modules->rows)) != 0) {
 		return PFC_ENOMEM;
 	}
 	path = strndup(event->text, PATH_BYTES_MAX);
@@ -60,7 +62,8 @@ static int add_module(struct modules *modules, const struct pfc_target_event *ev
 
 int modules_of_event(struct modules *modules, const struct pfc_target_event *event, uint32_t *ret)
 {
-	uint32_t value = hash_bytes(event->text, strnlen(event->text, PATH_BYTES_MAX)) ^ hash_mix(event->inode);
+	uint32_t value =
+		hash_bytes(event->text, strnlen(event->text, PATH_BYTES_MAX)) ^ hash_mix(event->inode);
 	int status = hash_reserve(&modules->index);
 	uint32_t at, row;
 
@@ -89,7 +92,8 @@ int modules_of_event(struct modules *modules, const struct pfc_target_event *eve
 /* The kernel gives every process of one kind the same vDSO, so ours stands for the target's when the sizes agree. */
 static int open_vdso(struct module *module, const struct module_mapping *mapping)
 {
-	const uint8_t *start = (const uint8_t *)getauxval(AT_SYSINFO_EHDR); /* NOLINT: an address by contract */
+	const uint8_t *start =
+		(const uint8_t *)getauxval(AT_SYSINFO_EHDR); /* NOLINT: an address by contract */
 	Elf64_Ehdr header;
 	uint64_t bytes;
 

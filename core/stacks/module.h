@@ -30,7 +30,8 @@ struct module {
 	uint32_t row; /* in the table modules; 0 while unused */
 	struct elf_image image;
 	struct elf_headers headers;
-	struct unwind_table *table; /* compiled when the first walk meets the module; NULL: none, or not yet */
+	struct unwind_table
+		*table; /* compiled when the first walk meets the module; NULL: none, or not yet */
 	bool has_tried_table;
 };
 

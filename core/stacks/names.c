@@ -20,10 +20,12 @@ static int add_name(struct names *names, const char *linkage_name, size_t bytes,
 	demangle(readable, sizeof(readable), linkage_name);
 	status = intern_string(names->intern, readable, strlen(readable), &name.string);
 	if (status == 0) {
-		status = array_reserve(&names->bytes, &names->byte_room, (uint64_t)names->byte_count + bytes + 1, 1);
+		status = array_reserve(&names->bytes, &names->byte_room,
+				       (uint64_t)names->byte_count + bytes + 1, 1);
 	}
 	if (status == 0) {
-		status = array_reserve(&names->rows, &names->room, (uint64_t)names->count + 1, sizeof(*names->rows));
+		status = array_reserve(&names->rows, &names->room, (uint64_t)names->count + 1,
+				       sizeof(*names->rows));
 	}
 	if (status != 0) {
 		return status;

@@ -13,7 +13,7 @@ struct names {
 	struct name {
 		uint32_t at; /* in bytes */
 		uint32_t string;
-	} *rows;
+	} * rows;
 	uint32_t count, room;
 };
 

@@ -8,10 +8,10 @@
 
 #include "stacks/hash.h"
 
-#define SAMPLES_MAX 65536U
-#define IPS_MAX (4ULL << 20) /* 32 MiB */
+#define SAMPLES_MAX    65536U
+#define IPS_MAX        (4ULL << 20) /* 32 MiB */
 #define HELD_BYTES_MAX (32ULL << 20)
-#define DEPTH_MAX 4096U      /* frames of a sample, user or kernel; the outer ones are cut */
+#define DEPTH_MAX      4096U /* frames of a sample, user or kernel; the outer ones are cut */
 
 /* The kernel marks contexts in a callchain with values above this (PERF_CONTEXT_MAX). */
 #define IS_MARKER(ip) ((ip) >= (uint64_t)-4095)

@@ -23,7 +23,8 @@ struct pending_stack {
 
 /** Flags of ours beside enum pfc_stack_flags. */
 enum pending_flags {
-	PENDING_WALKED = 1 << 16, /* user addresses come from unwind(): adjusted, and `end` says how complete */
+	PENDING_WALKED =
+		1 << 16, /* user addresses come from unwind(): adjusted, and `end` says how complete */
 };
 
 struct pending {

@@ -53,6 +53,19 @@ static uint64_t face_sample_count(const struct pfc_stacks_session *session)
 	return session != NULL ? session_sample_count(session) : 0;
 }
 
+#ifdef __x86_64__
+static int32_t face_stack_use(const struct pfc_stacks_session *session, struct pfc_stack_use *ret)
+{
+	if (session == NULL || ret == NULL || ret->struct_size < sizeof(*ret)) {
+		return PFC_EINVAL;
+	}
+	session_stack_use(session, ret);
+	return 0;
+}
+#else
+#define face_stack_use NULL
+#endif
+
 int stacks_service_create(const struct pfc_host *host, const struct pfc_target_service *target,
 			  struct stacks_service **ret, struct pfc_error *err)
 {
@@ -70,7 +83,8 @@ int stacks_service_create(const struct pfc_host *host, const struct pfc_target_s
 					     .tick = face_tick,
 					     .finish = face_finish,
 					     .close = face_close,
-					     .sample_count = face_sample_count };
+					     .sample_count = face_sample_count,
+					     .stack_use = face_stack_use };
 	*ret = service;
 	return 0;
 }

@@ -8,12 +8,12 @@
 
 #include <profcore/status.h>
 
-#define CACHE_SLOTS 16384U
+#define CACHE_SLOTS     16384U
 #define COMMIT_EVERY_NS 1000000000ULL
-#define FORGET_AFTER_NS 2000000000ULL      /* late samples of a process that ended still find it */
-#define SYNC_WAIT_NS 250000000ULL          /* at the end, for the target's events to catch up */
-#define SYMBOLIZE_NS 15000000000ULL
-#define EVENTS_A_DRAIN 200000U             /* a target that forks without end must not hold the sampling loop */
+#define FORGET_AFTER_NS 2000000000ULL /* late samples of a process that ended still find it */
+#define SYNC_WAIT_NS    250000000ULL  /* at the end, for the target's events to catch up */
+#define SYMBOLIZE_NS    15000000000ULL
+#define EVENTS_A_DRAIN  200000U /* a target that forks without end must not hold the sampling loop */
 
 static uint64_t now_ns(void)
 {
@@ -39,7 +39,9 @@ static int write_threads(struct pfc_stacks_session *session)
 	uint32_t count = session->threads.count;
 
 	session->threads.count = 0;
-	return count > 0 ? session->writer->append(session->writer->ctx, session->threads_table, count, columns) : 0;
+	return count > 0
+		       ? session->writer->append(session->writer->ctx, session->threads_table, count, columns)
+		       : 0;
 }
 
 static int write_samples(struct pfc_stacks_session *session)
@@ -51,7 +53,8 @@ static int write_samples(struct pfc_stacks_session *session)
 
 	session->samples.count = 0;
 	if (count > 0) {
-		status = session->writer->append(session->writer->ctx, session->samples_table, count, columns);
+		status =
+			session->writer->append(session->writer->ctx, session->samples_table, count, columns);
 	}
 	if (status != 0) {
 		session->samples.count = count;
@@ -74,7 +77,8 @@ static int write_rows(struct pfc_stacks_session *session)
 		status = write_samples(session);
 	}
 	if (status != 0 && session->samples.count > 0) {
-		session->host->loss(session->host->ctx, session->port, "writer_failed", session->samples.count);
+		session->host->loss(session->host->ctx, session->port, "writer_failed",
+				    session->samples.count);
 		session->samples.count = 0;
 	}
 	return remember(session, status);
@@ -128,7 +132,8 @@ void session_drain(struct pfc_stacks_session *session)
 			break;
 		}
 		if (event.kind == PFC_TARGET_SYNC) {
-			session->sync_ns = event.time_ns > session->sync_ns ? event.time_ns : session->sync_ns;
+			session->sync_ns =
+				event.time_ns > session->sync_ns ? event.time_ns : session->sync_ns;
 		} else if (event.kind == PFC_TARGET_LOST) {
 			session->counts.target_lost += event.length;
 		} else {
@@ -175,7 +180,8 @@ static int locate_user(struct pfc_stacks_session *session, struct space *space, 
 		return locate_mapped(session, NULL, address, ret);
 	}
 	if (!space_advance(&session->spaces, space, time_ns)) {
-		return locate_mapped(session, space_find(&session->spaces, space, time_ns, address), address, ret);
+		return locate_mapped(session, space_find(&session->spaces, space, time_ns, address), address,
+				     ret);
 	}
 	cached = &session->cache[hash_mix(ip ^ space->stamp << 40) & (CACHE_SLOTS - 1)];
 	if (cached->stamp == space->stamp && cached->ip == ip && cached->is_caller == is_caller) {
@@ -193,21 +199,23 @@ static int locate_user(struct pfc_stacks_session *session, struct space *space, 
 static int locate_kernel(struct pfc_stacks_session *session, uint64_t address, uint32_t *ret)
 {
 	uint32_t module;
-	int status = kernel_locate(session->kernel, &session->kernel_rows, &session->intern, address, &module);
+	int status =
+		kernel_locate(session->kernel, &session->kernel_rows, &session->intern, address, &module);
 
 	return status == 0 ? intern_location(&session->intern, module, address, ret) : status;
 }
 
 /* A frame-pointer walk through code that keeps none ends in values that are no code: frames in no mapping are cut there. */
-static uint32_t cut_junk(struct pfc_stacks_session *session, struct space *space, const struct pending *sample,
-			 const uint64_t *ips)
+static uint32_t cut_junk(struct pfc_stacks_session *session, struct space *space,
+			 const struct pending *sample, const uint64_t *ips)
 {
 	uint32_t count = sample->user_count;
 
 	if (space == NULL || space->map_count == 0 || (sample->flags & PENDING_WALKED) != 0) {
 		return count;
 	}
-	while (count > 1 && space_find(&session->spaces, space, sample->time_ns, ips[count - 1] - 1) == NULL) {
+	while (count > 1 &&
+	       space_find(&session->spaces, space, sample->time_ns, ips[count - 1] - 1) == NULL) {
 		count--;
 	}
 	session->counts.junk_frames += sample->user_count - count;
@@ -215,8 +223,8 @@ static uint32_t cut_junk(struct pfc_stacks_session *session, struct space *space
 }
 
 /* The user addresses of a sample, innermost first; *ret_count of them. */
-static const uint64_t *user_addresses(struct pfc_stacks_session *session, struct space *space, struct pending *sample,
-				      uint32_t *ret_count)
+static const uint64_t *user_addresses(struct pfc_stacks_session *session, struct space *space,
+				      struct pending *sample, uint32_t *ret_count)
 {
 	const uint64_t *ips = session->pending.ips + sample->ips_at + sample->kernel_count;
 
@@ -326,7 +334,8 @@ static int resolve_until(struct pfc_stacks_session *session, uint64_t limit_ns, 
 static int resolve_due(struct pfc_stacks_session *session, uint64_t complete_ns)
 {
 	session_drain(session);
-	return resolve_until(session, complete_ns < session->sync_ns ? complete_ns : session->sync_ns, UINT32_MAX);
+	return resolve_until(session, complete_ns < session->sync_ns ? complete_ns : session->sync_ns,
+			     UINT32_MAX);
 }
 
 /* The queue is full: the events are late, or the caller never ticks. Names of the newest mappings may be missed. */
@@ -345,7 +354,8 @@ static int make_room(struct pfc_stacks_session *session)
 
 static int take_sample(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample)
 {
-	return session_has_registers(sample) ? session_add_walk(session, sample) : pending_add(&session->pending, sample);
+	return session_has_registers(sample) ? session_add_walk(session, sample)
+					     : pending_add(&session->pending, sample);
 }
 
 int session_add(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample)
@@ -410,7 +420,8 @@ static int write_frames(struct pfc_stacks_session *session, const struct frames 
 	int status = write_rows(session);
 
 	if (status == 0 && frames->count > 0) {
-		status = session->writer->append(session->writer->ctx, session->frames_table, frames->count, columns);
+		status = session->writer->append(session->writer->ctx, session->frames_table, frames->count,
+						 columns);
 	}
 	return remember(session, status);
 }
@@ -459,13 +470,13 @@ uint64_t session_sample_count(const struct pfc_stacks_session *session)
 	return session->counts.kept + session->pending.count;
 }
 
-#define COLUMN(name_, type_, unit_)                                                            \
-	{                                                                                      \
-		.struct_size = sizeof(struct pfc_column), .type = (type_), .name = (name_), .unit = (unit_) \
+#define COLUMN(name_, type_, unit_)                                                                          \
+	{                                                                                                    \
+		.struct_size = sizeof(struct pfc_column), .type = (type_), .name = (name_), .unit = (unit_)  \
 	}
 
-static int declare(const struct pfc_writer *writer, const char *name, const struct pfc_column *columns, uint32_t count,
-		   int32_t time_column, uint32_t *ret)
+static int declare(const struct pfc_writer *writer, const char *name, const struct pfc_column *columns,
+		   uint32_t count, int32_t time_column, uint32_t *ret)
 {
 	struct pfc_table table = { .struct_size = sizeof(table),
 				   .column_count = count,
@@ -494,7 +505,8 @@ static int declare_tables(struct pfc_stacks_session *session)
 	const struct pfc_column stacks[] = { COLUMN("parent", PFC_U32, "id:stacks"),
 					     COLUMN("location", PFC_U32, "id:locations") };
 	const struct pfc_column threads[] = { COLUMN("time", PFC_U64, "ns"), COLUMN("pid", PFC_I32, "id"),
-					      COLUMN("tid", PFC_I32, "id"), COLUMN("name", PFC_U32, "id:strings") };
+					      COLUMN("tid", PFC_I32, "id"),
+					      COLUMN("name", PFC_U32, "id:strings") };
 	const struct pfc_column samples[] = { COLUMN("time", PFC_U64, "ns"),
 					      COLUMN("pid", PFC_I32, "id"),
 					      COLUMN("tid", PFC_I32, "id"),
@@ -504,12 +516,14 @@ static int declare_tables(struct pfc_stacks_session *session)
 	const struct pfc_column frames[] = { COLUMN("location", PFC_U32, "id:locations"),
 					     COLUMN("inline_depth", PFC_U32, "count"),
 					     COLUMN("function", PFC_U32, "id:strings"),
-					     COLUMN("file", PFC_U32, "id:strings"), COLUMN("line", PFC_U32, "line") };
+					     COLUMN("file", PFC_U32, "id:strings"),
+					     COLUMN("line", PFC_U32, "line") };
 	const struct pfc_writer *writer = session->writer;
 	int status = declare(writer, "strings", strings, 1, -1, &session->tables.strings);
 
 	status = status == 0 ? declare(writer, "modules", modules, 4, -1, &session->tables.modules) : status;
-	status = status == 0 ? declare(writer, "locations", locations, 2, -1, &session->tables.locations) : status;
+	status = status == 0 ? declare(writer, "locations", locations, 2, -1, &session->tables.locations)
+			     : status;
 	status = status == 0 ? declare(writer, "stacks", stacks, 2, -1, &session->tables.stacks) : status;
 	status = status == 0 ? declare(writer, "threads", threads, 4, 0, &session->threads_table) : status;
 	status = status == 0 ? declare(writer, "samples", samples, 6, 0, &session->samples_table) : status;
@@ -529,8 +543,8 @@ static int prepare(struct pfc_stacks_session *session, const struct pfc_stacks_c
 	session->event = copy_text(config->event);
 	session->weight_unit = copy_text(config->weight_unit);
 	session->cache = calloc(CACHE_SLOTS, sizeof(*session->cache));
-	if (session->port == NULL || session->event == NULL || session->weight_unit == NULL || session->cache == NULL ||
-	    intern_init(&session->intern) != 0 ||
+	if (session->port == NULL || session->event == NULL || session->weight_unit == NULL ||
+	    session->cache == NULL || intern_init(&session->intern) != 0 ||
 	    spaces_init(&session->spaces, &session->modules, write_name, session) != 0) {
 		return PFC_ENOMEM;
 	}
@@ -538,13 +552,15 @@ static int prepare(struct pfc_stacks_session *session, const struct pfc_stacks_c
 	return status == 0 ? declare_tables(session) : status;
 }
 
-int session_open(const struct pfc_host *host, const struct pfc_target_service *target, const struct kernel *kernel,
-		 const struct pfc_stacks_config *config, struct pfc_stacks_session **ret)
+int session_open(const struct pfc_host *host, const struct pfc_target_service *target,
+		 const struct kernel *kernel, const struct pfc_stacks_config *config,
+		 struct pfc_stacks_session **ret)
 {
 	struct pfc_stacks_session *session;
 	int status;
 
-	if (config == NULL || config->struct_size < offsetof(struct pfc_stacks_config, reserved) || config->port == NULL) {
+	if (config == NULL || config->struct_size < offsetof(struct pfc_stacks_config, reserved) ||
+	    config->port == NULL) {
 		return PFC_EINVAL;
 	}
 	session = calloc(1, sizeof(*session));

@@ -25,9 +25,9 @@ struct session_cached {
 };
 
 struct session_counts {
-	uint64_t kept;            /* samples resolved */
-	uint64_t with_kernel;     /* innermost frame is kernel code */
-	uint64_t user_truncated;  /* said by the collector */
+	uint64_t kept;           /* samples resolved */
+	uint64_t with_kernel;    /* innermost frame is kernel code */
+	uint64_t user_truncated; /* said by the collector */
 	uint64_t kernel_truncated;
 	uint64_t user_frames;
 	uint64_t unmapped_frames; /* user frames in no mapping */
@@ -37,7 +37,7 @@ struct session_counts {
 	uint64_t lost_samples;    /* no room in a table */
 	uint64_t walked;          /* by registers and stack */
 	uint64_t ends[UNWIND_ENDS];
-	uint64_t walked_early;    /* the process had exec'd, told later: only the innermost frame was kept */
+	uint64_t walked_early;     /* the process had exec'd, told later: only the innermost frame was kept */
 	uint64_t by_frame_pointer; /* steps of walks through code without information */
 	uint64_t stack_bytes_max;  /* most that a complete walk used of its copy */
 };
@@ -59,10 +59,10 @@ struct pfc_stacks_session {
 	struct session_cached *cache;
 	struct unwind_cached *rules; /* UNWIND_CACHE_SLOTS; made with the first walk */
 	uint64_t walked_ips[SESSION_DEPTH];
-	uint64_t sync_ns;     /* the target's events before this have been taken in */
-	uint64_t commit_ns;   /* of the last commit */
-	uint64_t newest_ns;   /* latest sample added */
-	int status;           /* the writer's first error */
+	uint64_t sync_ns;   /* the target's events before this have been taken in */
+	uint64_t commit_ns; /* of the last commit */
+	uint64_t newest_ns; /* latest sample added */
+	int status;         /* the writer's first error */
 	bool is_finished;
 	struct session_counts counts;
 
@@ -80,8 +80,9 @@ struct pfc_stacks_session {
 	} threads;
 };
 
-int session_open(const struct pfc_host *host, const struct pfc_target_service *target, const struct kernel *kernel,
-		 const struct pfc_stacks_config *config, struct pfc_stacks_session **ret);
+int session_open(const struct pfc_host *host, const struct pfc_target_service *target,
+		 const struct kernel *kernel, const struct pfc_stacks_config *config,
+		 struct pfc_stacks_session **ret);
 int session_add(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample);
 int session_tick(struct pfc_stacks_session *session, uint64_t complete_ns);
 int session_finish(struct pfc_stacks_session *session);
@@ -99,6 +100,9 @@ bool session_has_registers(const struct pfc_stack_sample *sample);
  * Returns: 0; PFC_ENOSPC: the queue is full; PFC_ENOMEM.
  */
 int session_add_walk(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample);
+
+/** How much of their copies the walks needed, so far. */
+void session_stack_use(const struct pfc_stacks_session *session, struct pfc_stack_use *ret);
 
 /** Walk a stack that was held, now that the mappings are known: the addresses are in walked_ips. Returns their number. */
 uint32_t session_walk_held(struct pfc_stacks_session *session, struct space *space, struct pending *sample);

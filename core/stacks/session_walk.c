@@ -24,16 +24,19 @@ struct walk_context {
 
 bool session_has_registers(const struct pfc_stack_sample *sample)
 {
-	return sample->struct_size >= offsetof(struct pfc_stack_sample, stack_bytes) + sizeof(sample->stack_bytes) &&
-	       sample->regs_mask != 0 && sample->regs != NULL && sample->stack_bytes > 0 && sample->stack != NULL;
+	return sample->struct_size >=
+		       offsetof(struct pfc_stack_sample, stack_bytes) + sizeof(sample->stack_bytes) &&
+	       sample->regs_mask != 0 && sample->regs != NULL && sample->stack_bytes > 0 &&
+	       sample->stack != NULL;
 }
 
 /* The kernel's numbers of asm/perf_regs.h (x86) to DWARF's. */
 static void take_registers(const struct pfc_stack_sample *sample, uint64_t *registers, uint32_t *ret_known)
 {
 	static const uint8_t numbers[PERF_REGISTERS] = {
-		0, 3, 2, 1, 4, 5, 6, 7, 16, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER,
-		NO_REGISTER, NO_REGISTER, 8, 9, 10, 11, 12, 13, 14, 15,
+		0,  3,           2,           1,           4,           5,           6,           7,
+		16, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER, NO_REGISTER,
+		8,  9,           10,          11,          12,          13,          14,          15,
 	};
 	uint32_t known = 0;
 	uint32_t at = 0;
@@ -55,7 +58,8 @@ static void take_registers(const struct pfc_stack_sample *sample, uint64_t *regi
 	*ret_known = known;
 }
 
-static enum unwind_code find_code(void *ctx, uint64_t address, struct unwind_table **ret_table, uint64_t *ret_vaddr)
+static enum unwind_code find_code(void *ctx, uint64_t address, struct unwind_table **ret_table,
+				  uint64_t *ret_vaddr)
 {
 	struct walk_context *context = ctx;
 	struct pfc_stacks_session *session = context->session;
@@ -76,7 +80,8 @@ static enum unwind_code find_code(void *ctx, uint64_t address, struct unwind_tab
 	return *ret_table != NULL ? UNWIND_CODE_TABLE : UNWIND_CODE_BARE;
 }
 
-static void walk_in(struct pfc_stacks_session *session, struct space *space, uint64_t time_ns, struct unwind_walk *walk)
+static void walk_in(struct pfc_stacks_session *session, struct space *space, uint64_t time_ns,
+		    struct unwind_walk *walk)
 {
 	struct walk_context context = { session, space, time_ns };
 
@@ -86,7 +91,8 @@ static void walk_in(struct pfc_stacks_session *session, struct space *space, uin
 	walk->ips = session->walked_ips;
 	walk->room = SESSION_DEPTH;
 	/* A space that is ahead of the sample answers by its past: nothing to cache. */
-	walk->stamp = space_advance(&session->spaces, space, time_ns) ? space->stamp : ++session->spaces.next_stamp;
+	walk->stamp =
+		space_advance(&session->spaces, space, time_ns) ? space->stamp : ++session->spaces.next_stamp;
 	unwind(walk);
 	walk->ctx = NULL;
 }
@@ -100,7 +106,8 @@ static void count_walk(struct pfc_stacks_session *session, const struct unwind_w
 }
 
 /* Keep registers and stack for later. */
-static int hold(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample, const struct unwind_walk *walk)
+static int hold(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample,
+		const struct unwind_walk *walk)
 {
 	struct pfc_stack_sample plain = *sample;
 	struct pending_stack *stack;
@@ -163,7 +170,8 @@ int session_add_walk(struct pfc_stacks_session *session, const struct pfc_stack_
 	if (space != NULL) {
 		walk_in(session, space, sample->time_ns, &walk);
 	}
-	if (walk.end == UNWIND_END_UNMAPPED && session->target != NULL && session->sync_ns <= sample->time_ns) {
+	if (walk.end == UNWIND_END_UNMAPPED && session->target != NULL &&
+	    session->sync_ns <= sample->time_ns) {
 		session_drain(session);
 		space = spaces_at(&session->spaces, sample->pid, sample->time_ns);
 		if (session->spaces.next_stamp != stamp && space != NULL) {
@@ -196,4 +204,11 @@ uint32_t session_walk_held(struct pfc_stacks_session *session, struct space *spa
 	count_walk(session, &walk);
 	sample->end = walk.end;
 	return walk.count;
+}
+
+void session_stack_use(const struct pfc_stacks_session *session, struct pfc_stack_use *ret)
+{
+	ret->complete = session->counts.ends[UNWIND_END_ROOT];
+	ret->cut = session->counts.ends[UNWIND_END_COPY];
+	ret->max_bytes = session->counts.stack_bytes_max;
 }

@@ -7,12 +7,12 @@
 
 #include <profcore/status.h>
 
-#define BUCKETS 16384U
-#define MAPS_MAX 65536U      /* of one space: the kernel's own default limit (vm.max_map_count) is 65530 */
-#define SPACES_MAX 16U       /* kept of one pid; the oldest goes first */
+#define BUCKETS       16384U
+#define MAPS_MAX      65536U /* of one space: the kernel's own default limit (vm.max_map_count) is 65530 */
+#define SPACES_MAX    16U    /* kept of one pid; the oldest goes first */
 #define PROCESSES_MAX 262144U
-#define THREADS_MAX 1048576U
-#define PARENTS_MAX 64       /* forks of forks without a sample between */
+#define THREADS_MAX   1048576U
+#define PARENTS_MAX   64 /* forks of forks without a sample between */
 
 struct space_span {
 	uint64_t start, end;
@@ -23,7 +23,7 @@ struct space_process {
 	struct space_process *next;
 	int32_t pid;
 	uint32_t space_count;
-	uint64_t exit_ns; /* 0: alive */
+	uint64_t exit_ns;                 /* 0: alive */
 	struct space *spaces[SPACES_MAX]; /* ascending from_ns */
 };
 
@@ -115,7 +115,8 @@ static struct space *begin_space(struct spaces *spaces, int32_t pid, uint64_t fr
 	process->exit_ns = 0;
 	if (process->space_count == SPACES_MAX) {
 		space_release(process->spaces[0]);
-		memmove(&process->spaces[0], &process->spaces[1], (SPACES_MAX - 1) * sizeof(process->spaces[0]));
+		memmove(&process->spaces[0], &process->spaces[1],
+			(SPACES_MAX - 1) * sizeof(process->spaces[0]));
 		process->space_count--;
 	}
 	for (at = process->space_count; at > 0 && process->spaces[at - 1]->from_ns > from_ns; at--) {
@@ -132,7 +133,8 @@ static int add_map(struct spaces *spaces, struct space *space, const struct spac
 	uint32_t at = space->map_count;
 
 	if (space->map_count >= MAPS_MAX ||
-	    array_reserve(&space->maps, &space->map_room, (uint64_t)space->map_count + 1, sizeof(*space->maps)) != 0) {
+	    array_reserve(&space->maps, &space->map_room, (uint64_t)space->map_count + 1,
+			  sizeof(*space->maps)) != 0) {
 		spaces->dropped++;
 		return 0;
 	}
@@ -176,7 +178,8 @@ static int take_fork(struct spaces *spaces, const struct pfc_target_event *event
 {
 	struct space_process *parent = find_process(spaces, event->ppid);
 	/* At time 0 the child was there before us: its own mappings follow, and it may long have left its parent's program. */
-	struct space *from = parent != NULL && event->time_ns > 0 ? process_space_at(parent, event->time_ns) : NULL;
+	struct space *from =
+		parent != NULL && event->time_ns > 0 ? process_space_at(parent, event->time_ns) : NULL;
 
 	if (event->pid == event->ppid || event->tid != event->pid) {
 		return 0; /* a thread */
@@ -357,15 +360,16 @@ static int lay_map(struct space *space, uint32_t number)
 	struct space_span pieces[3];
 	uint32_t piece_count = 0;
 
-	if (array_reserve(&space->spans, &space->span_room, (uint64_t)space->span_count + 2, sizeof(*space->spans)) != 0) {
+	if (array_reserve(&space->spans, &space->span_room, (uint64_t)space->span_count + 2,
+			  sizeof(*space->spans)) != 0) {
 		return PFC_ENOMEM;
 	}
 	while (last < space->span_count && space->spans[last].start < map->end) {
 		last++;
 	}
 	if (first < last && space->spans[first].start < map->start) {
-		pieces[piece_count++] = (struct space_span){ space->spans[first].start, map->start,
-							     space->spans[first].map };
+		pieces[piece_count++] =
+			(struct space_span){ space->spans[first].start, map->start, space->spans[first].map };
 	}
 	pieces[piece_count++] = (struct space_span){ map->start, map->end, number };
 	if (first < last && space->spans[last - 1].end > map->end) {
@@ -404,7 +408,8 @@ bool space_advance(struct spaces *spaces, struct space *space, uint64_t time_ns)
 	return space->applied == 0 || space->maps[space->applied - 1].from_ns <= time_ns;
 }
 
-const struct space_map *space_find(struct spaces *spaces, struct space *space, uint64_t time_ns, uint64_t address)
+const struct space_map *space_find(struct spaces *spaces, struct space *space, uint64_t time_ns,
+				   uint64_t address)
 {
 	uint32_t at;
 
@@ -481,11 +486,12 @@ int spaces_init(struct spaces *spaces, struct modules *modules, space_name_fn on
 void spaces_finish(struct spaces *spaces)
 {
 	for (uint32_t i = 0; i < BUCKETS; i++) {
-		for (struct space_process *p = spaces->processes != NULL ? spaces->processes[i] : NULL; p != NULL;
-		     p = p->next) {
+		for (struct space_process *p = spaces->processes != NULL ? spaces->processes[i] : NULL;
+		     p != NULL; p = p->next) {
 			p->exit_ns = 1;
 		}
-		for (struct space_thread *t = spaces->threads != NULL ? spaces->threads[i] : NULL; t != NULL; t = t->next) {
+		for (struct space_thread *t = spaces->threads != NULL ? spaces->threads[i] : NULL; t != NULL;
+		     t = t->next) {
 			t->exit_ns = 1;
 		}
 	}

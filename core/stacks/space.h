@@ -31,7 +31,7 @@ struct space {
 	uint64_t id;    /* never given twice */
 	uint64_t from_ns;
 	uint32_t references;
-	struct space *parent; /* not taken over yet */
+	struct space *parent;   /* not taken over yet */
 	struct space_map *maps; /* ascending from_ns */
 	uint32_t map_count, map_room;
 	struct space_span *spans; /* maps[0 .. applied - 1] laid over one another, ascending, disjoint */
@@ -82,7 +82,8 @@ struct space *spaces_at(struct spaces *spaces, int32_t pid, uint64_t time_ns);
 bool space_advance(struct spaces *spaces, struct space *space, uint64_t time_ns);
 
 /** The mapping of an address at a time, or NULL. Cheapest when times do not go back. */
-const struct space_map *space_find(struct spaces *spaces, struct space *space, uint64_t time_ns, uint64_t address);
+const struct space_map *space_find(struct spaces *spaces, struct space *space, uint64_t time_ns,
+				   uint64_t address);
 
 /** The thread, or NULL. */
 struct space_thread *spaces_thread(struct spaces *spaces, int32_t tid);

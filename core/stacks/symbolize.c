@@ -35,7 +35,8 @@ struct work {
 
 static int add_found(struct work *work, uint32_t location, const struct found *found)
 {
-	int status = array_reserve(&work->found, &work->found_room, (uint64_t)work->found_count + 1, sizeof(*found));
+	int status = array_reserve(&work->found, &work->found_room, (uint64_t)work->found_count + 1,
+				   sizeof(*found));
 
 	if (status == 0) {
 		if (work->counts[location] == 0) {
@@ -89,7 +90,8 @@ static int frame_file(struct work *work, const struct dwarf_frame *frame, uint32
 	int bytes;
 
 	/* A relative folder says nothing of where it starts: distributions map theirs away. */
-	if (frame->file == NULL || frame->file[0] == '/' || frame->directory == NULL || frame->directory[0] != '/') {
+	if (frame->file == NULL || frame->file[0] == '/' || frame->directory == NULL ||
+	    frame->directory[0] != '/') {
 		return text_or_none(work, frame->file, ret);
 	}
 	bytes = snprintf(path, sizeof(path), "%s/%s", frame->directory, frame->file);
@@ -129,7 +131,8 @@ static int take_symbols(struct work *work, uint32_t count, bool *ret_any)
 		if (work->counts[location] > 0) {
 			continue;
 		}
-		status = symbol_name(work, work->request->intern->location_address[location], &found.function);
+		status =
+			symbol_name(work, work->request->intern->location_address[location], &found.function);
 		*ret_any = *ret_any || found.function != 0;
 		if (status == 0) {
 			status = add_found(work, location, &found);
@@ -189,8 +192,8 @@ static int note_lines(struct work *work, int status)
 }
 
 /* By one ELF file: the module itself, or the debug file that stands for it. */
-static int symbolize_image(struct work *work, const struct elf_image *image, const struct elf_headers *headers,
-			   uint32_t count)
+static int symbolize_image(struct work *work, const struct elf_image *image,
+			   const struct elf_headers *headers, uint32_t count)
 {
 	struct symbols symbols = { 0 };
 	bool any = false;
@@ -359,7 +362,8 @@ static bool has_kernel(const struct work *work)
 	return false;
 }
 
-int symbolize(const struct symbolize_request *request, struct frames *ret_frames, struct symbolize_notes *ret_notes)
+int symbolize(const struct symbolize_request *request, struct frames *ret_frames,
+	      struct symbolize_notes *ret_notes)
 {
 	struct work work = { .request = request, .names.intern = request->intern };
 	int status = sort_locations(&work);

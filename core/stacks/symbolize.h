@@ -23,10 +23,10 @@ struct symbolize_notes {
 	uint32_t files_without;      /* opened, and no name in it */
 	uint32_t files_debug;        /* read from a separate debug file */
 	uint32_t files_unopened;
-	uint32_t files_too_large;    /* DWARF beyond the bound: symbols only */
-	uint32_t files_unreadable;   /* DWARF compressed with zstd, or broken */
-	uint32_t files_late;         /* the deadline passed: some addresses have symbols only */
-	int kernel_status;           /* 0; PFC_EPERM: kernel addresses are hidden */
+	uint32_t files_too_large;  /* DWARF beyond the bound: symbols only */
+	uint32_t files_unreadable; /* DWARF compressed with zstd, or broken */
+	uint32_t files_late;       /* the deadline passed: some addresses have symbols only */
+	int kernel_status;         /* 0; PFC_EPERM: kernel addresses are hidden */
 };
 
 struct symbolize_request {
@@ -37,7 +37,8 @@ struct symbolize_request {
 };
 
 /** 0, PFC_ENOMEM. Free *ret_frames with frames_finish. New strings are added to intern. */
-int symbolize(const struct symbolize_request *request, struct frames *ret_frames, struct symbolize_notes *ret_notes);
+int symbolize(const struct symbolize_request *request, struct frames *ret_frames,
+	      struct symbolize_notes *ret_notes);
 void frames_finish(struct frames *frames);
 
 #endif

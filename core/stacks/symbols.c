@@ -9,9 +9,9 @@
 
 /* The largest programs known have some 10 million symbols; more is an attack. */
 #define SYMBOL_BYTES_MAX (512ULL << 20)
-#define NAME_BYTES_MAX (1ULL << 30)
-#define SECTIONS_MAX 100000U
-#define LOOK_BACK 64
+#define NAME_BYTES_MAX   (1ULL << 30)
+#define SECTIONS_MAX     100000U
+#define LOOK_BACK        64
 
 /* A section's bytes, or NULL. */
 static void *read_section(const struct elf_image *image, const Elf64_Shdr *section, size_t more)
@@ -103,8 +103,8 @@ void symbols_sort(struct symbols *symbols)
 	symbols->count = kept + 1;
 }
 
-static void take_symbols(struct symbols *symbols, const Elf64_Sym *table, uint64_t count, const Elf64_Shdr *sections,
-			 uint32_t section_count)
+static void take_symbols(struct symbols *symbols, const Elf64_Sym *table, uint64_t count,
+			 const Elf64_Shdr *sections, uint32_t section_count)
 {
 	for (uint64_t i = 0; i < count; i++) {
 		const Elf64_Sym *from = &table[i];
@@ -175,7 +175,8 @@ int symbols_read(const struct elf_image *image, const struct elf_headers *header
 		for (uint32_t i = 0; i < headers->section_count; i++) {
 			if (sections[i].sh_type == wanted[pass]) {
 				symbols_finish(ret);
-				status = read_table(image, sections, headers->section_count, &sections[i], ret);
+				status = read_table(image, sections, headers->section_count, &sections[i],
+						    ret);
 				break;
 			}
 		}

@@ -53,7 +53,8 @@ static enum step stop_reading(struct state *state, int status)
 static enum step arrive(struct state *state, uint64_t old_rsp, bool is_signal)
 {
 	if (state->regs.registers[CFI_RIP] == 0) {
-		return stop(state, UNWIND_END_ROOT); /* a thread whose first frame was given no return address */
+		return stop(state,
+			    UNWIND_END_ROOT); /* a thread whose first frame was given no return address */
 	}
 	if (!is_signal && state->regs.registers[CFI_RSP] <= old_rsp) {
 		return stop(state, UNWIND_END_BROKEN);
@@ -95,7 +96,8 @@ static enum step step_plain(struct state *state, const struct unwind_rule *rule)
 	return arrive(state, rsp, false);
 }
 
-static int cfa_of(struct state *state, const struct unwind_table *table, const struct cfi_row *row, uint64_t *ret)
+static int cfa_of(struct state *state, const struct unwind_table *table, const struct cfi_row *row,
+		  uint64_t *ret)
 {
 	if (row->has_cfa_expression) {
 		return cfi_evaluate(&table->section, (uint32_t)row->cfa_offset, &state->regs, NULL, ret);
@@ -108,8 +110,8 @@ static int cfa_of(struct state *state, const struct unwind_table *table, const s
 }
 
 /* The caller's value of one register. PFC_ENOENT: not known. */
-static int restore(struct state *state, const struct unwind_table *table, const struct cfi_row *row, unsigned number,
-		   uint64_t cfa, uint64_t *ret)
+static int restore(struct state *state, const struct unwind_table *table, const struct cfi_row *row,
+		   unsigned number, uint64_t cfa, uint64_t *ret)
 {
 	const struct cfi_rule *rule = &row->rules[number];
 	const struct cfi_state *regs = &state->regs;
@@ -135,7 +137,8 @@ static int restore(struct state *state, const struct unwind_table *table, const 
 		*ret = address;
 		return 0;
 	case CFI_IN:
-		if (rule->offset < 0 || rule->offset >= CFI_REGISTERS || (regs->known & BIT(rule->offset)) == 0) {
+		if (rule->offset < 0 || rule->offset >= CFI_REGISTERS ||
+		    (regs->known & BIT(rule->offset)) == 0) {
 			return PFC_ENOENT;
 		}
 		*ret = regs->registers[rule->offset];
@@ -217,7 +220,8 @@ static enum step step_frame_pointer(struct state *state)
 static enum unwind_code look_up(struct state *state, uint64_t address, struct unwind_rule *ret)
 {
 	struct unwind_walk *walk = state->walk;
-	struct unwind_cached *cached = &walk->cache[hash_mix(address ^ walk->stamp << 40) & (UNWIND_CACHE_SLOTS - 1)];
+	struct unwind_cached *cached =
+		&walk->cache[hash_mix(address ^ walk->stamp << 40) & (UNWIND_CACHE_SLOTS - 1)];
 	struct unwind_table *table;
 	uint64_t vaddr;
 

@@ -11,12 +11,12 @@
 
 /** Why a walk ended. */
 enum unwind_end {
-	UNWIND_END_ROOT = 0,   /* complete: a frame that has no caller */
-	UNWIND_END_COPY,       /* the copy of the stack ended first */
-	UNWIND_END_UNMAPPED,   /* an address in no executable mapping */
-	UNWIND_END_NO_CFI,     /* no information, and no usable frame pointer */
-	UNWIND_END_BROKEN,     /* information that leads nowhere: the stack did not grow, a register is not known */
-	UNWIND_END_DEPTH,      /* more frames than the caller takes */
+	UNWIND_END_ROOT = 0, /* complete: a frame that has no caller */
+	UNWIND_END_COPY,     /* the copy of the stack ended first */
+	UNWIND_END_UNMAPPED, /* an address in no executable mapping */
+	UNWIND_END_NO_CFI,   /* no information, and no usable frame pointer */
+	UNWIND_END_BROKEN, /* information that leads nowhere: the stack did not grow, a register is not known */
+	UNWIND_END_DEPTH, /* more frames than the caller takes */
 	UNWIND_ENDS,
 };
 
@@ -43,7 +43,7 @@ struct unwind_cached {
 struct unwind_walk {
 	/* in */
 	uint64_t registers[CFI_REGISTERS];
-	uint32_t known; /* bit n: registers[n]; rip and rsp are needed */
+	uint32_t known;       /* bit n: registers[n]; rip and rsp are needed */
 	const uint8_t *stack; /* from rsp up */
 	uint64_t stack_bytes;
 	unwind_code_fn code;
@@ -55,7 +55,7 @@ struct unwind_walk {
 	/* out */
 	uint32_t count;
 	enum unwind_end end;
-	uint64_t stack_used; /* bytes of the copy up to the outermost frame */
+	uint64_t stack_used;       /* bytes of the copy up to the outermost frame */
 	uint32_t by_frame_pointer; /* steps that had no information */
 };
 

@@ -8,20 +8,20 @@
 
 #include <profcore/status.h>
 
-
 #define SECTION_BYTES_MAX (256ULL << 20)
-#define ENTRIES_MAX (1U << 24)
-#define SPAN_MAX (4ULL << 30) /* of the code that one table covers */
-#define SECTIONS_MAX 100000U
-#define PAGE 4096ULL
-#define GAP_FILLED 15 /* bytes between functions that belong to the one before: padding, and calls that do not return */
+#define ENTRIES_MAX       (1U << 24)
+#define SPAN_MAX          (4ULL << 30) /* of the code that one table covers */
+#define SECTIONS_MAX      100000U
+#define PAGE              4096ULL
+#define GAP_FILLED                                                                                           \
+	15 /* bytes between functions that belong to the one before: padding, and calls that do not return */
 #define RULE_ESCAPE 1
 
 struct compile {
 	struct unwind_table *table;
 	struct cfi_entry *entries;
 	uint32_t entry_count, entry_room;
-	uint64_t limit; /* the next entry's start: rows are cut there */
+	uint64_t limit;        /* the next entry's start: rows are cut there */
 	uint64_t next_address; /* where the last row ended */
 	uint32_t page_at;
 	int last_rule; /* of the last line; -1: none */
@@ -74,7 +74,8 @@ static uint8_t plt_push(const struct cfi_section *section, uint64_t place)
 	static const uint8_t after[] = { DW_OP_ge, DW_OP_lit3, DW_OP_shl, DW_OP_plus };
 	const uint8_t *at = section->data + place;
 
-	if (section->bytes - place < sizeof(before) + 1 + sizeof(after) || memcmp(at, before, sizeof(before)) != 0 ||
+	if (section->bytes - place < sizeof(before) + 1 + sizeof(after) ||
+	    memcmp(at, before, sizeof(before)) != 0 ||
 	    memcmp(at + sizeof(before) + 1, after, sizeof(after)) != 0 || at[sizeof(before)] <= DW_OP_lit0 ||
 	    at[sizeof(before)] > DW_OP_lit15) {
 		return 0;
@@ -93,7 +94,8 @@ static struct unwind_rule rule_of(const struct cfi_section *section, const struc
 		rule.cfa = UNWIND_ROOT;
 		return rule;
 	}
-	if (rip->how != CFI_AT || rip->offset != -8 || row->is_signal_frame || row->rules[CFI_RSP].how > CFI_SAME) {
+	if (rip->how != CFI_AT || rip->offset != -8 || row->is_signal_frame ||
+	    row->rules[CFI_RSP].how > CFI_SAME) {
 		return rule;
 	}
 	if (row->has_cfa_expression) {
@@ -140,7 +142,8 @@ static int intern_rule(struct unwind_table *table, const struct unwind_rule *rul
 		*ret = RULE_ESCAPE; /* more kinds than numbers: slower, still right */
 		return 0;
 	}
-	if (array_reserve(&table->rules, &table->rule_room, (uint64_t)table->rule_count + 1, sizeof(*rule)) != 0) {
+	if (array_reserve(&table->rules, &table->rule_room, (uint64_t)table->rule_count + 1, sizeof(*rule)) !=
+	    0) {
 		return PFC_ENOMEM;
 	}
 	table->rules[table->rule_count] = *rule;
@@ -157,8 +160,8 @@ static int add_line(struct compile *compile, uint64_t address, uint16_t rule)
 	if (compile->last_rule == rule) {
 		return 0;
 	}
-	if (array_reserve(&table->lines, &table->line_room, (uint64_t)table->line_count + 1, sizeof(*table->lines)) !=
-	    0) {
+	if (array_reserve(&table->lines, &table->line_room, (uint64_t)table->line_count + 1,
+			  sizeof(*table->lines)) != 0) {
 		return PFC_ENOMEM;
 	}
 	while (compile->page_at <= page) {
@@ -293,8 +296,8 @@ static int find_section(const struct elf_image *image, const struct elf_headers 
 		return PFC_ENOENT;
 	}
 	for (uint32_t i = 0; i < headers->section_count; i++) {
-		if (elf_read(image, headers->section_offset + (uint64_t)i * sizeof(section), &section, sizeof(section)) !=
-		    0) {
+		if (elf_read(image, headers->section_offset + (uint64_t)i * sizeof(section), &section,
+			     sizeof(section)) != 0) {
 			return PFC_ENOENT;
 		}
 		if ((section.sh_type == SHT_PROGBITS || section.sh_type == SHT_X86_64_UNWIND) &&
@@ -307,7 +310,8 @@ static int find_section(const struct elf_image *image, const struct elf_headers 
 	return PFC_ENOENT;
 }
 
-int unwind_table_read(const struct elf_image *image, const struct elf_headers *headers, struct unwind_table *ret)
+int unwind_table_read(const struct elf_image *image, const struct elf_headers *headers,
+		      struct unwind_table *ret)
 {
 	struct cfi_section section = { 0 };
 	Elf64_Shdr found;
@@ -407,7 +411,8 @@ static int index_entries(struct unwind_table *table)
 	return 0;
 }
 
-static int find_entry(struct unwind_table *table, uint64_t address, struct cfi_common *common, struct cfi_entry *ret)
+static int find_entry(struct unwind_table *table, uint64_t address, struct cfi_common *common,
+		      struct cfi_entry *ret)
 {
 	uint32_t low = 0;
 	uint32_t high;
@@ -446,7 +451,8 @@ int unwind_table_row(struct unwind_table *table, uint64_t address, struct cfi_ro
 	return status == 0 ? cfi_find(&table->section, &entry, &common, address, ret) : status;
 }
 
-bool unwind_table_function(struct unwind_table *table, uint64_t address, uint64_t *ret_start, uint64_t *ret_end)
+bool unwind_table_function(struct unwind_table *table, uint64_t address, uint64_t *ret_start,
+			   uint64_t *ret_end)
 {
 	struct cfi_common common = { .offset = UINT64_MAX };
 	struct cfi_entry entry;

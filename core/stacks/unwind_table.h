@@ -15,9 +15,9 @@ enum unwind_cfa {
 	UNWIND_NONE = 0, /* no information */
 	UNWIND_RSP,      /* CFA = rsp + cfa_offset */
 	UNWIND_RBP,      /* CFA = rbp + cfa_offset */
-	UNWIND_PLT,      /* CFA = rsp + 8, and 8 more when rip & 15 >= cfa_offset: what linkers say of a PLT entry */
-	UNWIND_ROOT,     /* there is no caller */
-	UNWIND_ESCAPE,   /* interpret the section */
+	UNWIND_PLT, /* CFA = rsp + 8, and 8 more when rip & 15 >= cfa_offset: what linkers say of a PLT entry */
+	UNWIND_ROOT,   /* there is no caller */
+	UNWIND_ESCAPE, /* interpret the section */
 };
 
 enum unwind_rbp {
@@ -49,8 +49,8 @@ struct unwind_index {
 
 struct unwind_table {
 	struct cfi_section section;
-	void *owned; /* the section's bytes, freed with the table */
-	uint64_t base; /* page of the first row */
+	void *owned;     /* the section's bytes, freed with the table */
+	uint64_t base;   /* page of the first row */
 	uint32_t *pages; /* first row of each page; one more at the end */
 	uint32_t page_count;
 	struct unwind_line *lines;
@@ -67,7 +67,8 @@ struct unwind_table {
  * Compile an ELF file's .eh_frame.
  * Returns: 0; PFC_ENOENT: the file has none; PFC_ENOSPC: more than the bound; PFC_ECORRUPT; PFC_ENOMEM.
  */
-int unwind_table_read(const struct elf_image *image, const struct elf_headers *headers, struct unwind_table *ret);
+int unwind_table_read(const struct elf_image *image, const struct elf_headers *headers,
+		      struct unwind_table *ret);
 
 /** Compile a section that the caller keeps (owned NULL) or hands over [moved] as owned. */
 int unwind_table_compile(const struct cfi_section *section, void *owned, struct unwind_table *ret);
@@ -80,6 +81,7 @@ const struct unwind_rule *unwind_table_find(const struct unwind_table *table, ui
 int unwind_table_row(struct unwind_table *table, uint64_t address, struct cfi_row *ret);
 
 /** The function (entry) that holds an address; false: none. */
-bool unwind_table_function(struct unwind_table *table, uint64_t address, uint64_t *ret_start, uint64_t *ret_end);
+bool unwind_table_function(struct unwind_table *table, uint64_t address, uint64_t *ret_start,
+			   uint64_t *ret_end);
 
 #endif

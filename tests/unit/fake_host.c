@@ -62,7 +62,8 @@ static void reserve(struct fake_table *table, uint64_t rows)
 		room *= 2;
 	}
 	for (uint32_t i = 0; room != table->room && i < table->column_count; i++) {
-		table->columns[i].data = realloc(table->columns[i].data, room * element_bytes(table->columns[i].type));
+		table->columns[i].data =
+			realloc(table->columns[i].data, room * element_bytes(table->columns[i].type));
 	}
 	table->room = room;
 }
@@ -96,7 +97,8 @@ static int32_t fake_append(void *ctx, uint32_t number, uint64_t row_count, const
 			}
 			continue;
 		}
-		memcpy((char *)table->columns[i].data + table->row_count * bytes, columns[i], row_count * bytes);
+		memcpy((char *)table->columns[i].data + table->row_count * bytes, columns[i],
+		       row_count * bytes);
 	}
 	table->row_count += row_count;
 	return 0;
@@ -214,7 +216,8 @@ void fake_host_finish(struct fake_host *fake)
 		struct fake_table *table = &fake->tables[t];
 
 		for (uint32_t c = 0; c < table->column_count; c++) {
-			for (uint64_t row = 0; table->columns[c].type == PFC_UTF8 && !fake->discard && row < table->row_count;
+			for (uint64_t row = 0;
+			     table->columns[c].type == PFC_UTF8 && !fake->discard && row < table->row_count;
 			     row++) {
 				free(((char **)table->columns[c].data)[row]);
 			}

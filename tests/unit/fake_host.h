@@ -43,10 +43,10 @@ struct fake_host {
 	uint32_t fact_count;
 	struct fake_pair losses[FAKE_PAIRS];
 	uint32_t loss_count;
-	uint64_t calls;       /* of the writer */
-	uint64_t fail_at;     /* this call of the writer, and all after, fail; 0: none */
+	uint64_t calls;   /* of the writer */
+	uint64_t fail_at; /* this call of the writer, and all after, fail; 0: none */
 	int fail_status;
-	bool discard;         /* keep no rows, only counts: for benchmarks */
+	bool discard; /* keep no rows, only counts: for benchmarks */
 };
 
 void fake_host_init(struct fake_host *fake);

@@ -37,7 +37,8 @@ static int32_t fake_open(void *ctx, const struct pfc_target_event *map)
 	return fd >= 0 ? fd : PFC_ENOENT;
 }
 
-static struct pfc_target_event *add(struct fake_target *fake, uint32_t kind, uint64_t time_ns, const char *text)
+static struct pfc_target_event *add(struct fake_target *fake, uint32_t kind, uint64_t time_ns,
+				    const char *text)
 {
 	struct pfc_target_event *event;
 
@@ -119,7 +120,8 @@ void fake_target_snapshot(struct fake_target *fake, int32_t pid)
 		char flags[8];
 
 		name[0] = '\0';
-		if (sscanf(line, "%llx-%llx %7s %llx %*s %*s %4095[^\n]", &start, &end, flags, &offset, name) >= 4 &&
+		if (sscanf(line, "%llx-%llx %7s %llx %*s %*s %4095[^\n]", &start, &end, flags, &offset,
+			   name) >= 4 &&
 		    flags[2] == 'x') {
 			fake_target_map(fake, 0, pid, start, end - start, offset, name);
 		}

@@ -11,8 +11,8 @@ struct fake_target {
 	struct pfc_target_service service;
 	struct pfc_target_event *events; /* texts owned */
 	uint32_t count, room, next;
-	uint32_t opens;     /* calls of open_mapped */
-	int open_status;    /* 0: open the file; else what open_mapped returns */
+	uint32_t opens;  /* calls of open_mapped */
+	int open_status; /* 0: open the file; else what open_mapped returns */
 };
 
 void fake_target_init(struct fake_target *fake);

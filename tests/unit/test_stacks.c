@@ -30,7 +30,8 @@ static void open_subject(struct subject *subject, bool with_target)
 
 	fake_host_init(&subject->host);
 	fake_target_init(&subject->target);
-	ck_assert_int_eq(stacks_service_create(&subject->host.host, with_target ? &subject->target.service : NULL,
+	ck_assert_int_eq(stacks_service_create(&subject->host.host,
+					       with_target ? &subject->target.service : NULL,
 					       &subject->service, NULL),
 			 0);
 	subject->face = stacks_service_face(subject->service);
@@ -45,7 +46,8 @@ static void close_subject(struct subject *subject)
 	fake_host_finish(&subject->host);
 }
 
-static int add(struct subject *subject, uint64_t time_ns, int32_t pid, const uint64_t *user_ips, uint32_t count)
+static int add(struct subject *subject, uint64_t time_ns, int32_t pid, const uint64_t *user_ips,
+	       uint32_t count)
 {
 	struct pfc_stack_sample sample = { .struct_size = sizeof(sample),
 					   .time_ns = time_ns,
@@ -75,7 +77,8 @@ static const char *stack_text(const struct subject *subject, uint64_t sample)
 			if (fake_number(host, "frames", row - 1, "location") == location) {
 				uint64_t name = fake_number(host, "frames", row - 1, "function");
 
-				at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", at > 0 ? ";" : "",
+				at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s",
+						       at > 0 ? ";" : "",
 						       fake_text(host, "strings", name, "text"));
 			}
 		}
@@ -97,7 +100,8 @@ static uint64_t leaf_module(const struct subject *subject, uint64_t sample)
 
 static const char *module_path(const struct subject *subject, uint64_t module)
 {
-	return fake_text(&subject->host, "strings", fake_number(&subject->host, "modules", module, "path"), "text");
+	return fake_text(&subject->host, "strings", fake_number(&subject->host, "modules", module, "path"),
+			 "text");
 }
 
 /* The program's entry point, _start. */
@@ -219,8 +223,9 @@ START_TEST(names_kernel_functions)
 		/* The marker of the callchain format is no frame. */
 		ck_assert_str_eq(stack_text(&subject, 0), "ksys_read;ksys_read");
 		ck_assert_uint_eq(fake_number(&subject.host, "modules", leaf_module(&subject, 0), "kind"), 2);
-		ck_assert_uint_eq(fake_number(&subject.host, "locations", leaf_location(&subject, 0), "address"),
-				  start + 4);
+		ck_assert_uint_eq(
+			fake_number(&subject.host, "locations", leaf_location(&subject, 0), "address"),
+			start + 4);
 		ck_assert_double_eq(fake_fact(&subject.host, "kernel_pct"), 100);
 	}
 	close_subject(&subject);
@@ -246,7 +251,8 @@ START_TEST(names_the_vdso)
 		named = named || strstr(stack_text(&subject, i), "vdso_clock_gettime") != NULL;
 		if (leaf_module(&subject, i) != 0) {
 			ck_assert_str_eq(module_path(&subject, leaf_module(&subject, i)), "[vdso]");
-			ck_assert_uint_eq(fake_number(&subject.host, "modules", leaf_module(&subject, i), "kind"), 4);
+			ck_assert_uint_eq(
+				fake_number(&subject.host, "modules", leaf_module(&subject, i), "kind"), 4);
 		}
 	}
 	ck_assert(named);
@@ -266,7 +272,8 @@ static void map_like(struct subject *subject, uint64_t time_ns, int32_t pid, uin
 		const struct pfc_target_event *event = &real.events[i];
 
 		if (address >= event->start && address < event->start + event->length) {
-			fake_target_map(&subject->target, time_ns, pid, start, event->length, event->offset, event->text);
+			fake_target_map(&subject->target, time_ns, pid, start, event->length, event->offset,
+					event->text);
 			*ret_ip = address - event->start + start;
 		}
 	}
@@ -346,7 +353,8 @@ START_TEST(forks_inherit_and_execs_forget)
 		uint64_t name = fake_number(&subject.host, "threads", i, "name");
 		bool renamed = fake_number(&subject.host, "threads", i, "time") == 300;
 
-		ck_assert_str_eq(fake_text(&subject.host, "strings", name, "text"), renamed ? "new program" : "parent");
+		ck_assert_str_eq(fake_text(&subject.host, "strings", name, "text"),
+				 renamed ? "new program" : "parent");
 	}
 	ck_assert_double_eq(fake_fact(&subject.host, "files_not_opened"), 1);
 	close_subject(&subject);
@@ -414,7 +422,8 @@ START_TEST(works_without_target)
 	ck_assert_int_eq(subject.face->tick(subject.session, 10), 0);
 	ck_assert_int_eq(subject.face->finish(subject.session), 0);
 	ck_assert_uint_eq(leaf_module(&subject, 0), 0);
-	ck_assert_uint_eq(fake_number(&subject.host, "locations", leaf_location(&subject, 0), "address"), 0x1000);
+	ck_assert_uint_eq(fake_number(&subject.host, "locations", leaf_location(&subject, 0), "address"),
+			  0x1000);
 	ck_assert_double_eq(fake_fact(&subject.host, "unknown_pct"), 100);
 	ck_assert_double_eq(fake_fact(&subject.host, "rooted_pct"), 0);
 	close_subject(&subject);
@@ -489,7 +498,8 @@ START_TEST(returns_the_writers_error)
 		fake_target_init(&subject.target);
 		subject.host.fail_at = n;
 		if (subject.service == NULL) {
-			ck_assert_int_eq(stacks_service_create(&subject.host.host, NULL, &subject.service, NULL), 0);
+			ck_assert_int_eq(
+				stacks_service_create(&subject.host.host, NULL, &subject.service, NULL), 0);
 		}
 		subject.session = NULL;
 		subject.face = stacks_service_face(subject.service);
@@ -558,7 +568,8 @@ START_TEST(reads_separate_debug_files)
 	ck_assert_int_eq(subject.face->finish(subject.session), 0);
 	ck_assert_ptr_nonnull(strstr(module_path(&subject, leaf_module(&subject, 0)), "libc.so"));
 	build_id = fake_text(&subject.host, "strings",
-			     fake_number(&subject.host, "modules", leaf_module(&subject, 0), "build_id"), "text");
+			     fake_number(&subject.host, "modules", leaf_module(&subject, 0), "build_id"),
+			     "text");
 	ck_assert_uint_gt(strlen(build_id), 8);
 	snprintf(path, sizeof(path), "/usr/lib/debug/.build-id/%.2s/%s.debug", build_id, build_id + 2);
 	while (fake_number(&subject.host, "frames", row, "location") != leaf_location(&subject, 0)) {

@@ -87,8 +87,8 @@ static int plt_cfa(Dwarf_Frame *frame)
 	size_t count;
 
 	if (dwarf_frame_cfa(frame, &ops, &count) != 0 || count != 9 || ops[0].atom != DW_OP_breg7 ||
-	    ops[0].number != 8 || ops[1].atom != DW_OP_breg16 || ops[2].atom != DW_OP_lit15 || ops[5].atom != DW_OP_ge ||
-	    ops[6].atom != DW_OP_lit3) {
+	    ops[0].number != 8 || ops[1].atom != DW_OP_breg16 || ops[2].atom != DW_OP_lit15 ||
+	    ops[5].atom != DW_OP_ge || ops[6].atom != DW_OP_lit3) {
 		return -1;
 	}
 	return ops[4].atom - DW_OP_lit0;
@@ -105,7 +105,8 @@ static bool agrees(const struct unwind_rule *rule, Dwarf_Frame *frame)
 		return rip == CFI_UNDEFINED;
 	}
 	if (rule->cfa == UNWIND_PLT) {
-		return rip == CFI_AT && rip_offset == -8 && rbp == CFI_SAME && plt_cfa(frame) == rule->cfa_offset;
+		return rip == CFI_AT && rip_offset == -8 && rbp == CFI_SAME &&
+		       plt_cfa(frame) == rule->cfa_offset;
 	}
 	if (rip != CFI_AT || rip_offset != -8 || !plain_cfa(frame, &number, &cfa_offset)) {
 		return false;
@@ -165,12 +166,13 @@ static void compare_at(struct unwind_table *table, Dwarf_CFI *oracle, uint64_t a
 	tally->equal += right;
 	tally->wrong += !right;
 	if (!right && tally->wrong < 4) {
-		printf("differs at 0x%llx: cfa %d%+d rbp %d%+d\n", (unsigned long long)address, rule->cfa, rule->cfa_offset,
-		       rule->rbp, rule->rbp_offset);
+		printf("differs at 0x%llx: cfa %d%+d rbp %d%+d\n", (unsigned long long)address, rule->cfa,
+		       rule->cfa_offset, rule->rbp, rule->rbp_offset);
 	}
 }
 
-static const char *const files[] = { "/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/x86_64-linux-gnu/libstdc++.so.6",
+static const char *const files[] = { "/lib/x86_64-linux-gnu/libc.so.6",
+				     "/usr/lib/x86_64-linux-gnu/libstdc++.so.6",
 				     "/lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/libm.so.6",
 				     "/proc/self/exe" };
 
@@ -194,8 +196,10 @@ START_TEST(agrees_with_libdw)
 	ck_assert_int_eq(elf_read_headers(&image, &headers), 0);
 	start_ms = now_ms();
 	ck_assert_int_eq(unwind_table_read(&image, &headers, &table), 0);
-	printf("%s: %u rows, %u rules, %.2f bytes a row, %.1f ms\n", files[_i], table.line_count, table.rule_count,
-	       ((double)table.line_count * sizeof(*table.lines) + (double)table.page_count * sizeof(*table.pages) +
+	printf("%s: %u rows, %u rules, %.2f bytes a row, %.1f ms\n", files[_i], table.line_count,
+	       table.rule_count,
+	       ((double)table.line_count * sizeof(*table.lines) +
+		(double)table.page_count * sizeof(*table.pages) +
 		(double)table.rule_count * sizeof(*table.rules)) /
 		       (double)table.line_count,
 	       now_ms() - start_ms);
@@ -210,9 +214,11 @@ START_TEST(agrees_with_libdw)
 			compare_at(&table, oracle, segment->vaddr + at, &tally);
 		}
 	}
-	printf("  %llu addresses: %llu agree, %llu differ (%llu escapes, %llu roots, %llu without, %llu filled)\n",
-	       (unsigned long long)tally.asked, (unsigned long long)tally.equal, (unsigned long long)tally.wrong,
-	       (unsigned long long)tally.escapes, (unsigned long long)tally.roots, (unsigned long long)tally.none,
+	printf("  %llu addresses: %llu agree, %llu differ (%llu escapes, %llu roots, %llu without, %llu "
+	       "filled)\n",
+	       (unsigned long long)tally.asked, (unsigned long long)tally.equal,
+	       (unsigned long long)tally.wrong, (unsigned long long)tally.escapes,
+	       (unsigned long long)tally.roots, (unsigned long long)tally.none,
 	       (unsigned long long)tally.filled);
 	ck_assert_uint_eq(tally.wrong, 0);
 	ck_assert_uint_gt(tally.equal, 1000);
@@ -235,8 +241,10 @@ static int read_seven(void *ctx, uint64_t address, void *to, uint32_t bytes)
 START_TEST(evaluates_expressions)
 {
 	/* What a PLT entry says: rsp + 8 + ((rip & 15) >= 11) * 8. */
-	static const uint8_t plt[] = { 11,	     DW_OP_breg7, 8,	      DW_OP_breg16, 0,	       DW_OP_lit15,
-				       DW_OP_and,    DW_OP_lit11, DW_OP_ge,   DW_OP_lit3,   DW_OP_shl, DW_OP_plus };
+	static const uint8_t plt[] = {
+		11,        DW_OP_breg7, 8,        DW_OP_breg16, 0,         DW_OP_lit15,
+		DW_OP_and, DW_OP_lit11, DW_OP_ge, DW_OP_lit3,   DW_OP_shl, DW_OP_plus
+	};
 	static const uint8_t follow[] = { 3, DW_OP_breg7, 0x78, DW_OP_deref };
 	static const uint8_t forever[] = { 3, DW_OP_skip, 0xfd, 0xff };
 	static const uint8_t empty[] = { 1, DW_OP_plus };
@@ -296,7 +304,8 @@ START_TEST(survives_garbage)
 
 				unwind_table_find(&bad, address);
 				if (unwind_table_row(&bad, address, &row) == 0 && row.has_cfa_expression) {
-					cfi_evaluate(&section, (uint32_t)row.cfa_offset, &state, NULL, &value);
+					cfi_evaluate(&section, (uint32_t)row.cfa_offset, &state, NULL,
+						     &value);
 				}
 			}
 			unwind_table_finish(&bad);

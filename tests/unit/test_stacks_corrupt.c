@@ -49,9 +49,19 @@ static void add_range(uint64_t start, uint64_t bytes)
 
 static void find_ranges(void)
 {
-	static const char *const wanted[] = { ".symtab",      ".dynsym",     ".strtab",   ".debug_info", ".debug_abbrev",
-					      ".debug_line",  ".debug_line_str", ".debug_str", ".debug_rnglists",
-					      ".debug_ranges", ".note.gnu.build-id", ".eh_frame", ".eh_frame_hdr" };
+	static const char *const wanted[] = { ".symtab",
+					      ".dynsym",
+					      ".strtab",
+					      ".debug_info",
+					      ".debug_abbrev",
+					      ".debug_line",
+					      ".debug_line_str",
+					      ".debug_str",
+					      ".debug_rnglists",
+					      ".debug_ranges",
+					      ".note.gnu.build-id",
+					      ".eh_frame",
+					      ".eh_frame_hdr" };
 	const Elf64_Ehdr *header = (const void *)good;
 	const Elf64_Shdr *sections = (const void *)(good + header->e_shoff);
 	const char *names = (const char *)good + sections[header->e_shstrndx].sh_offset;
@@ -91,7 +101,9 @@ static uint64_t resolve(void)
 	struct pfc_stacks_config config = {
 		.struct_size = sizeof(config), .port = "stacks", .event = "none", .weight_unit = "count"
 	};
-	struct pfc_stack_sample sample = { .struct_size = sizeof(sample), .pid = PID, .tid = PID, .user_ip_count = 1 };
+	struct pfc_stack_sample sample = {
+		.struct_size = sizeof(sample), .pid = PID, .tid = PID, .user_ip_count = 1
+	};
 	/* One service for all rounds: it reads the kernel's symbols once. */
 	static struct fake_host host;
 	static struct fake_target target;
@@ -150,7 +162,9 @@ START_TEST(survives_flipped_bytes)
 			uint8_t value = (uint8_t)(rand() % 3 == 0 ? 0xff : rand());
 
 			/* The start of a section is parsed most. */
-			at[i] = range->start + ((unsigned)rand() % 2 ? (unsigned)rand() % 4096 : (unsigned)rand()) % range->bytes;
+			at[i] = range->start +
+				((unsigned)rand() % 2 ? (unsigned)rand() % 4096 : (unsigned)rand()) %
+					range->bytes;
 			ck_assert_int_eq((int)pwrite(subject_fd, &value, 1, (off_t)at[i]), 1);
 		}
 		resolve();
@@ -166,7 +180,9 @@ START_TEST(survives_truncation)
 {
 	load_subject();
 	for (int round = 0; round < rounds() / 10; round++) {
-		ck_assert_int_eq(ftruncate(subject_fd, (off_t)(good_bytes * (unsigned)round / ((unsigned)rounds() / 10))), 0);
+		ck_assert_int_eq(ftruncate(subject_fd,
+					   (off_t)(good_bytes * (unsigned)round / ((unsigned)rounds() / 10))),
+				 0);
 		resolve();
 	}
 }

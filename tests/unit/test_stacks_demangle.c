@@ -24,25 +24,30 @@ static const struct {
 	/* C++ */
 	{ "_ZN9wikipedia7article6formatEv", "wikipedia::article::format()" },
 	{ "_ZNSt6vectorIiSaIiEE9push_backEOi", "std::vector<int, std::allocator<int> >::push_back(int&&)" },
-	{ "_ZNSsC1EPKcRKSaIcE@GLIBCXX_3.4", "std::basic_string<char, std::char_traits<char>, std::allocator<char> >"
-					     "::basic_string(char const*, std::allocator<char> const&)" },
+	{ "_ZNSsC1EPKcRKSaIcE@GLIBCXX_3.4",
+	  "std::basic_string<char, std::char_traits<char>, std::allocator<char> >"
+	  "::basic_string(char const*, std::allocator<char> const&)" },
 	{ "_ZN3foo3barEi.cold", "foo::bar(int)" },
 	{ "_ZZ4mainENKUlvE_clEv", "main::{lambda()#1}::operator()() const" },
 	{ "_Z", "_Z" },
 	{ "_ZN", "_ZN" },
 	/* Rust, legacy: the hash goes, also with the suffix of LLVM's partitions */
 	{ "_ZN4core3fmt5Write9write_fmt17h1234567890abcdefE", "core::fmt::Write::write_fmt" },
-	{ "_ZN5tokio7runtime4task3raw4poll17hf00dfeedf01234edE.llvm.8574639", "tokio::runtime::task::raw::poll" },
+	{ "_ZN5tokio7runtime4task3raw4poll17hf00dfeedf01234edE.llvm.8574639",
+	  "tokio::runtime::task::raw::poll" },
 	{ "_ZN63_$LT$alloc..vec..Vec$LT$T$GT$$u20$as$u20$core..clone..Clone$GT$5clone17h0123456789abcdefE",
 	  "<alloc::vec::Vec<T> as core::clone::Clone>::clone" },
-	{ "_ZN41_$LT$a..part..B$u20$as$u20$a..cold..C$GT$1f17h0123456789abcdefE", "<a::part::B as a::cold::C>::f" },
+	{ "_ZN41_$LT$a..part..B$u20$as$u20$a..cold..C$GT$1f17h0123456789abcdefE",
+	  "<a::part::B as a::cold::C>::f" },
 	/* Rust, v0 */
 	{ "_RNvC6_123foo3bar", "123foo::bar" },
 	{ "_RNvNtCs1234_7mycrate3foo3bar", "mycrate::foo::bar" },
 	{ "_RINvNtC3std3mem8align_ofdE", "std::mem::align_of::<f64>" },
-	{ "_RNCINkXs25_NgCsbmNqQUJIY6D_4core5sliceINyB9_4IterhENuNgNoBb_4iter8iterator8Iterator9rpositionNCNgNpB9_6"
+	{ "_RNCINkXs25_NgCsbmNqQUJIY6D_4core5sliceINyB9_4IterhENuNgNoBb_"
+	  "4iter8iterator8Iterator9rpositionNCNgNpB9_6"
 	  "memchr7memrchrs_0E0Bb_",
-	  "<core::slice::Iter<u8> as core::iter::iterator::Iterator>::rposition::<core::slice::memchr::memrchr::"
+	  "<core::slice::Iter<u8> as "
+	  "core::iter::iterator::Iterator>::rposition::<core::slice::memchr::memrchr::"
 	  "{closure#1}>::{closure#0}" },
 	{ "_RNvCs1234_7mycrate3foo.llvm.9D1C9369", "mycrate::foo" },
 };
@@ -79,8 +84,9 @@ START_TEST(bounds_what_a_short_name_can_stand_for)
 	for (int level = 0; level < 36; level++) {
 		static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-		at += level == 0 ? snprintf(at, 32, "S_IS0_S0_E")
-				 : snprintf(at, 32, "St4pairIS%c_S%c_E", digits[level - 1], digits[level - 1]);
+		at += level == 0
+			      ? snprintf(at, 32, "S_IS0_S0_E")
+			      : snprintf(at, 32, "St4pairIS%c_S%c_E", digits[level - 1], digits[level - 1]);
 	}
 	demangle(text, sizeof(text), name);
 	ck_assert_uint_eq(strlen(text), sizeof(text) - 1);

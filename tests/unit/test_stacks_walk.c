@@ -69,11 +69,12 @@ static __attribute__((noinline)) void take_capture(void)
 	ck_assert_int_eq(getcontext(&context), 0);
 	{
 		const uint64_t registers[17] = {
-			(uint64_t)g[REG_RAX], (uint64_t)g[REG_RBX], (uint64_t)g[REG_RCX], (uint64_t)g[REG_RDX],
-			(uint64_t)g[REG_RSI], (uint64_t)g[REG_RDI], (uint64_t)g[REG_RBP], (uint64_t)g[REG_RSP],
-			(uint64_t)g[REG_RIP], (uint64_t)g[REG_R8],  (uint64_t)g[REG_R9],  (uint64_t)g[REG_R10],
-			(uint64_t)g[REG_R11], (uint64_t)g[REG_R12], (uint64_t)g[REG_R13], (uint64_t)g[REG_R14],
-			(uint64_t)g[REG_R15],
+			(uint64_t)g[REG_RAX], (uint64_t)g[REG_RBX], (uint64_t)g[REG_RCX],
+			(uint64_t)g[REG_RDX], (uint64_t)g[REG_RSI], (uint64_t)g[REG_RDI],
+			(uint64_t)g[REG_RBP], (uint64_t)g[REG_RSP], (uint64_t)g[REG_RIP],
+			(uint64_t)g[REG_R8],  (uint64_t)g[REG_R9],  (uint64_t)g[REG_R10],
+			(uint64_t)g[REG_R11], (uint64_t)g[REG_R12], (uint64_t)g[REG_R13],
+			(uint64_t)g[REG_R14], (uint64_t)g[REG_R15],
 		};
 
 		memcpy(capture.registers, registers, sizeof(registers));
@@ -117,7 +118,8 @@ static void open_subject(struct subject *subject)
 	fake_host_init(&subject->host);
 	fake_target_init(&subject->target);
 	ck_assert_int_eq(
-		stacks_service_create(&subject->host.host, &subject->target.service, &subject->service, NULL), 0);
+		stacks_service_create(&subject->host.host, &subject->target.service, &subject->service, NULL),
+		0);
 	subject->face = stacks_service_face(subject->service);
 	ck_assert_int_eq(subject->face->open(subject->face->ctx, &config, &subject->session), 0);
 }

@@ -32,7 +32,9 @@ int main(void)
 	struct pfc_stacks_config config = {
 		.struct_size = sizeof(config), .port = "stacks", .event = "cpu-clock", .weight_unit = "ns"
 	};
-	struct pfc_stack_sample sample = { .struct_size = sizeof(sample), .weight = 1, .user_ip_count = DEPTH };
+	struct pfc_stack_sample sample = { .struct_size = sizeof(sample),
+					   .weight = 1,
+					   .user_ip_count = DEPTH };
 	struct fake_host host;
 	struct fake_target target;
 	struct stacks_service *service;
@@ -47,7 +49,8 @@ int main(void)
 		/* A tree: half the frames are shared with every other stack, the rest with some. */
 		for (int depth = 0; depth < DEPTH; depth++) {
 			ips[stack][DEPTH - 1 - depth] = base + (uint64_t)depth * 8 +
-							(depth > 10 ? (uint64_t)(rand() % 4) : 0) + (depth == 19 ? (uint64_t)(stack % 64) : 0);
+							(depth > 10 ? (uint64_t)(rand() % 4) : 0) +
+							(depth == 19 ? (uint64_t)(stack % 64) : 0);
 		}
 	}
 	fake_host_init(&host);
@@ -76,7 +79,8 @@ int main(void)
 	loop_ns = now_ns() - start_ns;
 	getrusage(RUSAGE_SELF, &usage);
 	printf("add + resolve: %.0f ns a sample of %d frames, %llu samples kept, peak RSS %ld MB\n",
-	       (double)loop_ns / SAMPLES, DEPTH, (unsigned long long)face->sample_count(session), usage.ru_maxrss / 1024);
+	       (double)loop_ns / SAMPLES, DEPTH, (unsigned long long)face->sample_count(session),
+	       usage.ru_maxrss / 1024);
 	start_ns = now_ns();
 	if (face->finish(session) != 0) {
 		return 1;

@@ -51,8 +51,9 @@ static int open_ring(int tid, int cpu, uint32_t stack_bytes, uint64_t hz)
 					.size = sizeof(attr),
 					.config = PERF_COUNT_SW_CPU_CLOCK,
 					.sample_period = 1000000000ULL / hz,
-					.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CALLCHAIN |
-						       PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER,
+					.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME |
+						       PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER |
+						       PERF_SAMPLE_STACK_USER,
 					.exclude_callchain_user = 1,
 					.inherit = 1,
 					.use_clockid = 1,
@@ -84,7 +85,8 @@ static void copy_out(const struct ring *ring, uint64_t at, void *to, uint64_t by
 	memcpy((uint8_t *)to + first, ring->map + 4096, bytes - first);
 }
 
-static void take_sample(const uint8_t *record, const struct pfc_stacks *face, struct pfc_stacks_session *session)
+static void take_sample(const uint8_t *record, const struct pfc_stacks *face,
+			struct pfc_stacks_session *session)
 {
 	struct pfc_stack_sample sample = { .struct_size = sizeof(sample), .weight = 1, .cpu = -1 };
 	const uint64_t *at = (const void *)(record + sizeof(struct perf_event_header));
@@ -204,8 +206,9 @@ int main(int argc, char **argv)
 	cpu_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns;
 	start_ns = now_ns(CLOCK_MONOTONIC) - start_ns;
 	status = face->finish(session);
-	printf("%llu records, %llu lost, %.2f %% of a core while recording, %.1f us a sample\n", (unsigned long long)records,
-	       (unsigned long long)lost, 100.0 * (double)cpu_ns / (double)start_ns,
+	printf("%llu records, %llu lost, %.2f %% of a core while recording, %.1f us a sample\n",
+	       (unsigned long long)records, (unsigned long long)lost,
+	       100.0 * (double)cpu_ns / (double)start_ns,
 	       records > 0 ? (double)cpu_ns / 1e3 / (double)records : 0.0);
 	print_facts(&host);
 	face->close(session);

@@ -49,7 +49,8 @@ static int map_file(struct fake_target *target, const char *path)
 
 		if (segment->executable) {
 			fake_target_map(target, 0, PID, BIAS + segment->vaddr - slack,
-					(segment->memory_bytes + slack + 4095) & ~4095ULL, segment->offset - slack, path);
+					(segment->memory_bytes + slack + 4095) & ~4095ULL,
+					segment->offset - slack, path);
 		}
 	}
 	close(image.fd);
@@ -63,13 +64,15 @@ static void print_rows(const struct fake_host *host)
 	for (uint64_t location = 1; location < fake_rows(host, "locations"); location++) {
 		uint64_t first = row;
 
-		while (row < fake_rows(host, "frames") && fake_number(host, "frames", row, "location") == location) {
+		while (row < fake_rows(host, "frames") &&
+		       fake_number(host, "frames", row, "location") == location) {
 			row++;
 		}
 		printf("0x%llx", (unsigned long long)fake_number(host, "locations", location, "address"));
 		for (uint64_t i = row; i > first; i--) {
 			printf("\t%s@%s:%llu",
-			       fake_text(host, "strings", fake_number(host, "frames", i - 1, "function"), "text"),
+			       fake_text(host, "strings", fake_number(host, "frames", i - 1, "function"),
+					 "text"),
 			       fake_text(host, "strings", fake_number(host, "frames", i - 1, "file"), "text"),
 			       (unsigned long long)fake_number(host, "frames", i - 1, "line"));
 		}
@@ -82,7 +85,9 @@ int main(int argc, char **argv)
 	struct pfc_stacks_config config = {
 		.struct_size = sizeof(config), .port = "stacks", .event = "none", .weight_unit = "count"
 	};
-	struct pfc_stack_sample sample = { .struct_size = sizeof(sample), .pid = PID, .tid = PID, .user_ip_count = 1 };
+	struct pfc_stack_sample sample = {
+		.struct_size = sizeof(sample), .pid = PID, .tid = PID, .user_ip_count = 1
+	};
 	struct fake_host host;
 	struct fake_target target;
 	struct stacks_service *service;
@@ -98,7 +103,8 @@ int main(int argc, char **argv)
 	}
 	fake_host_init(&host);
 	fake_target_init(&target);
-	if (map_file(&target, argv[1]) != 0 || stacks_service_create(&host.host, &target.service, &service, NULL) != 0) {
+	if (map_file(&target, argv[1]) != 0 ||
+	    stacks_service_create(&host.host, &target.service, &service, NULL) != 0) {
 		return 2;
 	}
 	face = stacks_service_face(service);
@@ -117,8 +123,9 @@ int main(int argc, char **argv)
 	face->finish(session);
 	getrusage(RUSAGE_SELF, &usage);
 	fprintf(stderr, "%llu locations, %llu frames: finish %.1f ms (symbolize %.1f ms), peak RSS %ld MB\n",
-		(unsigned long long)fake_rows(&host, "locations") - 1, (unsigned long long)fake_rows(&host, "frames"),
-		(double)(now_ns() - start_ns) / 1e6, fake_fact(&host, "symbolize_ms"), usage.ru_maxrss / 1024);
+		(unsigned long long)fake_rows(&host, "locations") - 1,
+		(unsigned long long)fake_rows(&host, "frames"), (double)(now_ns() - start_ns) / 1e6,
+		fake_fact(&host, "symbolize_ms"), usage.ru_maxrss / 1024);
 	print_rows(&host);
 	face->close(session);
 	stacks_service_destroy(service);

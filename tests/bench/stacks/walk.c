@@ -34,8 +34,9 @@ static uint64_t now_ns(void)
 
 static __attribute__((noinline)) void take_capture(void)
 {
-	static const int order[17] = { REG_RAX, REG_RBX, REG_RCX, REG_RDX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_RIP,
-				       REG_R8,	REG_R9,	 REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
+	static const int order[17] = { REG_RAX, REG_RBX, REG_RCX, REG_RDX, REG_RSI, REG_RDI,
+				       REG_RBP, REG_RSP, REG_RIP, REG_R8,  REG_R9,  REG_R10,
+				       REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
 	ucontext_t context;
 	void *to = stack;
 	const void *from;
@@ -70,9 +71,11 @@ int main(void)
 	struct pfc_stacks_config config = {
 		.struct_size = sizeof(config), .port = "stacks", .event = "cpu-clock", .weight_unit = "ns"
 	};
-	struct pfc_stack_sample sample = {
-		.struct_size = sizeof(sample), .weight = 1, .regs_mask = REGS_MASK, .regs = registers, .stack = stack
-	};
+	struct pfc_stack_sample sample = { .struct_size = sizeof(sample),
+					   .weight = 1,
+					   .regs_mask = REGS_MASK,
+					   .regs = registers,
+					   .stack = stack };
 	struct fake_host host;
 	struct fake_target target;
 	struct stacks_service *service;
@@ -115,7 +118,8 @@ int main(void)
 		return 1;
 	}
 	frames = fake_fact(&host, "frames_per_sample") * ROUNDS;
-	printf("walk: %.1f M frames/s (%.0f ns a frame, %.1f us a sample of %.0f); resolve: %.0f ns a frame\n",
+	printf("walk: %.1f M frames/s (%.0f ns a frame, %.1f us a sample of %.0f); resolve: %.0f ns a "
+	       "frame\n",
 	       frames / (double)walk_ns * 1e3, (double)walk_ns / frames, (double)walk_ns / ROUNDS / 1e3,
 	       fake_fact(&host, "frames_per_sample"), (double)resolve_ns / frames);
 	face->close(session);
