@@ -43,6 +43,7 @@ struct stage_host {
 	uint32_t pid_count;
 	unsigned pids_answers;
 	int32_t *given_pids; /* what the last target() handed out */
+	uint32_t given_count;
 	_Atomic uint64_t t0_ns;
 	_Atomic uint64_t t1_ns;
 	_Atomic unsigned log_lines;
@@ -238,6 +239,7 @@ static int ask_pids(struct stage_host *host)
 	if (rc == 0) {
 		free(host->given_pids);
 		host->given_pids = host->pids;
+		host->given_count = host->pid_count; /* a late answer to an older question may change the other */
 		host->pids = NULL;
 	}
 	pthread_mutex_unlock(&host->lock);
@@ -262,7 +264,7 @@ static int32_t host_target(void *ctx, struct pfc_target *ret)
 		.name = host->spec->target_name,
 		.cgroup_path = host->spec->target_cgroup,
 		.pids = host->given_pids,
-		.pid_count = host->pid_count,
+		.pid_count = host->given_count,
 		.held = host->spec->target_held && atomic_load(&host->t0_ns) == 0,
 	};
 	return give(ret, &target, sizeof(target));

@@ -102,7 +102,7 @@ static int read_ports(struct spec *spec)
 			(struct spec_need){ protocol_text(item, "port"), protocol_text(item, "column") };
 	}
 	json_array_foreach (metrics, i, item) {
-		spec->metrics[spec->metric_count++] = json_string_value(item);
+		spec->metrics[spec->metric_count++] = json_is_string(item) ? json_string_value(item) : "";
 	}
 	return 0;
 }
