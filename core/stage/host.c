@@ -2,6 +2,7 @@
 #include "stage/host.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -514,6 +515,9 @@ static int open_outputs(struct stage_host *host, struct pfc_error *err)
 	host->metrics = calloc(spec->metric_count + 1, sizeof(*host->metrics));
 	if (host->writers == NULL || host->readers == NULL || host->metrics == NULL) {
 		return error_nomem(err);
+	}
+	for (size_t i = 0; i < spec->metric_count; i++) {
+		host->metrics[i].sent = NAN; /* so that a first 0 is news */
 	}
 	for (size_t i = 0; i < spec->output_count; i++) {
 		int rc = artifact_writer_create(spec->outputs[i].fd, spec->outputs[i].type, &host->writers[i], err);
