@@ -74,13 +74,12 @@ static int write_rows(struct pfc_stacks_session *session)
 		status = write_threads(session);
 	}
 	if (status == 0) {
-		status = write_samples(session);
-	}
-	if (status != 0 && session->samples.count > 0) {
+		status = write_samples(session); /* what cannot be written the writer counts itself */
+	} else if (session->samples.count > 0) {
 		session->host->loss(session->host->ctx, session->port, "writer_failed",
 				    session->samples.count);
-		session->samples.count = 0;
 	}
+	session->samples.count = 0;
 	return remember(session, status);
 }
 

@@ -68,6 +68,20 @@ static void reserve(struct fake_table *table, uint64_t rows)
 	table->room = room;
 }
 
+static struct fake_pair *pair_of(struct fake_pair *pairs, uint32_t *count, const char *key)
+{
+	for (uint32_t i = 0; i < *count; i++) {
+		if (strcmp(pairs[i].key, key) == 0) {
+			return &pairs[i];
+		}
+	}
+	if (*count == FAKE_PAIRS) {
+		abort();
+	}
+	snprintf(pairs[*count].key, sizeof(pairs[*count].key), "%s", key);
+	return &pairs[(*count)++];
+}
+
 static int32_t fake_append(void *ctx, uint32_t number, uint64_t row_count, const void *const *columns)
 {
 	struct fake_host *fake = ctx;
@@ -75,6 +89,9 @@ static int32_t fake_append(void *ctx, uint32_t number, uint64_t row_count, const
 
 	fake->calls++;
 	if (fail(fake) != 0) {
+		if (number < fake->table_count && strcmp(table->name, "samples") == 0) {
+			pair_of(fake->losses, &fake->loss_count, "writer_failed")->number += (double)row_count;
+		}
 		return fail(fake);
 	}
 	if (number >= fake->table_count) {
@@ -118,20 +135,6 @@ static int32_t fake_commit(void *ctx)
 		fake->tables[i].committed = fake->tables[i].row_count;
 	}
 	return fail(fake);
-}
-
-static struct fake_pair *pair_of(struct fake_pair *pairs, uint32_t *count, const char *key)
-{
-	for (uint32_t i = 0; i < *count; i++) {
-		if (strcmp(pairs[i].key, key) == 0) {
-			return &pairs[i];
-		}
-	}
-	if (*count == FAKE_PAIRS) {
-		abort();
-	}
-	snprintf(pairs[*count].key, sizeof(pairs[*count].key), "%s", key);
-	return &pairs[(*count)++];
 }
 
 static int32_t fake_fact_number(void *ctx, const char *key, double value)
