@@ -43,9 +43,9 @@ static uint64_t raise_fd_limit(uint64_t wanted)
 	return limit.rlim_cur;
 }
 
-static int check_fd_budget(size_t threads, uint32_t cpus, struct refusal *refusal)
+static int check_fd_budget(size_t threads, uint32_t cpus, size_t elsewhere, struct refusal *refusal)
 {
-	uint64_t wanted = (uint64_t)(threads + 1) * cpus + FD_RESERVE;
+	uint64_t wanted = (uint64_t)(threads + 1) * cpus + elsewhere + FD_RESERVE;
 	uint64_t limit = raise_fd_limit(wanted);
 	char why[192];
 	char hint[192];
@@ -245,7 +245,7 @@ int attach_pass(struct attach *attach, const int32_t *pids, size_t pid_count, si
 		rc = refusal_set(refusal, PFC_ENOMEM, "out of memory", "", "list of the target's threads");
 		goto out;
 	}
-	rc = check_fd_budget(before + count, attach->cpu_count, refusal);
+	rc = check_fd_budget(before + count, attach->cpu_count, attach->fds_elsewhere, refusal);
 	if (rc == 0) {
 		rc = open_threads(attach, threads, count, refusal);
 	}

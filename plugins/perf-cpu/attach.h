@@ -34,6 +34,7 @@ struct attach_suspect {
 };
 
 struct attach {
+	size_t fds_elsewhere; /* events of another set: they count against the limit too */
 	struct event event;
 	struct ring *rings; /* one for each CPU; borrowed */
 	uint32_t cpu_count;

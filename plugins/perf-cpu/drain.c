@@ -7,12 +7,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapt.h"
 #include "record.h"
 
 #define TICK_NS (100 * 1000000ull)
 #define TICK_MS 100
 /* A sample is dated before its record is published: how long another CPU may be held up between the two. */
 #define IN_FLIGHT_NS (20 * 1000000ull)
+
+/* Index of the instruction pointer among the registers: ax, bx, cx, dx, si, di, bp and sp come before it. */
+#define REG_IP_INDEX 8
+
+/* What the walk of a copied stack starts from. Without a copy, the innermost frame is what is known. */
+static void set_user_stack(struct drain *drain, const struct record_sample *sample, struct pfc_stack_sample *out)
+{
+	if (!sample->regs) { /* a kernel thread, or one that is about to end */
+		return;
+	}
+	if (sample->regs_abi != PERF_SAMPLE_REGS_ABI_64) {
+		drain->compat++;
+	}
+	if (sample->regs_abi == PERF_SAMPLE_REGS_ABI_64 && sample->stack) {
+		out->regs_mask = EVENT_USER_REGS;
+		out->regs = sample->regs;
+		out->stack = sample->stack;
+		out->stack_bytes = sample->stack_bytes;
+		return;
+	}
+	out->user_ips = sample->regs + REG_IP_INDEX;
+	out->user_ip_count = 1;
+	out->flags |= PFC_STACK_USER_TRUNCATED;
+}
 
 static int add_sample(struct drain *drain, const struct perf_event_header *header, uint64_t sample_type)
 {
@@ -42,6 +67,9 @@ static int add_sample(struct drain *drain, const struct perf_event_header *heade
 	if (drain->attach->event.callchain &&
 	    chain.kernel_count + chain.user_count >= drain->attach->event.max_stack) {
 		out.flags = chain.user_count ? PFC_STACK_USER_TRUNCATED : PFC_STACK_KERNEL_TRUNCATED;
+	}
+	if (sample_type & PERF_SAMPLE_STACK_USER) {
+		set_user_stack(drain, &sample, &out);
 	}
 	drain->weight += sample.period;
 	return drain->stacks->add(drain->session, &out);
@@ -107,6 +135,9 @@ static int drain_and_tick(struct drain *drain)
 	if (rc == 0 && now - drain->last_tick_ns >= TICK_NS / 2) {
 		drain->last_tick_ns = now;
 		rc = drain->stacks->tick(drain->session, now - IN_FLIGHT_NS);
+		if (rc == 0 && drain->adapt) {
+			rc = adapt_step(drain->adapt, now);
+		}
 		publish(drain);
 	}
 	return rc;

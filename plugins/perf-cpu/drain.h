@@ -12,15 +12,19 @@
 #include "attach.h"
 #include "ring.h"
 
+struct adapt;
+
 struct drain {
 	const struct pfc_host *host;
 	const struct pfc_stacks *stacks;
 	struct pfc_stacks_session *session;
-	struct attach *attach;
+	struct attach *attach; /* the events that are on */
+	struct adapt *adapt;   /* NULL: never switches them */
 	struct ring *rings;
 	uint32_t ring_count;
 	uint64_t lost;        /* by the kernel's own records */
 	uint64_t garbled;     /* records that made no sense */
+	uint64_t compat;      /* samples of 32-bit code, whose user stack was not walked */
 	uint64_t throttled;   /* times that the kernel paused an event */
 	uint64_t weight;      /* sum over the samples */
 	uint64_t last_tick_ns;

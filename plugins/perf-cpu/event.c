@@ -77,6 +77,12 @@ void event_attr(const struct event *event, struct perf_event_attr *ret)
 		ret->sample_type |= PERF_SAMPLE_CALLCHAIN;
 		ret->sample_max_stack = (uint16_t)event->max_stack;
 	}
+	if (event->user_stack_bytes) {
+		ret->sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
+		ret->sample_regs_user = EVENT_USER_REGS;
+		ret->sample_stack_user = event->user_stack_bytes;
+		ret->exclude_callchain_user = 1;
+	}
 	ret->read_format = event->has_lost ? PERF_FORMAT_LOST : 0;
 	ret->disabled = 1;
 	ret->inherit = 1;
@@ -106,6 +112,7 @@ static void event_init(const struct event_def *def, const struct event_wish *wis
 	ret->callchain = wish->callchain;
 	ret->has_lost = true;
 	ret->max_stack = wish->max_stack;
+	ret->user_stack_bytes = wish->user_stack_bytes;
 	ret->frequency_hz = wish->frequency_hz;
 	/* A clock's rate is exact by its period; the kernel's frequency control was seen to drift with cpu-clock. */
 	ret->period = def->is_clock ? (NS_PER_S + wish->frequency_hz / 2) / wish->frequency_hz : 0;

@@ -17,6 +17,17 @@
 	(PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU |       \
 	 PERF_SAMPLE_PERIOD)
 
+/* What a copied stack is walked from: all general registers (a rule of a stack that realigns itself may name any), flags and
+ * segments without those four that the kernel does not give for 64-bit code. 0: no walks on this machine. */
+#ifdef __x86_64__
+#define EVENT_USER_REGS 0xff0fffull
+#else
+#define EVENT_USER_REGS 0ull
+#endif
+
+/** The most that fits: the kernel takes multiples of 8 below 64 KiB. */
+#define EVENT_STACK_MAX_BYTES 65528u
+
 /** What the user asked for. */
 struct event_wish {
 	const char *name;      /* "auto", "cycles", ... */
@@ -24,6 +35,7 @@ struct event_wish {
 	uint32_t max_stack;
 	bool callchain;
 	bool kernel;
+	uint32_t user_stack_bytes; /* > 0: registers and so much of the user stack with each sample, a multiple of 8 */
 };
 
 /** An event that this machine has. */
@@ -33,9 +45,10 @@ struct event {
 	uint64_t config;
 	bool is_clock;         /* its period is ns of CPU time */
 	bool kernel;           /* kernel code is seen */
-	bool callchain;
+	bool callchain;        /* by frame pointers; with user_stack_bytes the kernel's part only */
 	bool has_lost;         /* the kernel counts lost samples by event (PERF_FORMAT_LOST, Linux 6.0) */
 	uint32_t max_stack;
+	uint32_t user_stack_bytes; /* 0: user stacks are not copied */
 	uint64_t frequency_hz;
 	uint64_t period;       /* 0: the kernel adjusts it to frequency_hz */
 	char note[512];        /* what differs from the wish, for the log; "" when nothing does */

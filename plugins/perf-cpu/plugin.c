@@ -11,7 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapt.h"
 #include "attach.h"
+#include "callgraph.h"
 #include "drain.h"
 #include "event.h"
 #include "procfs.h"
@@ -29,11 +31,13 @@ PFC_MANIFEST("manifest.ini");
 struct perf_cpu {
 	const struct pfc_host *host;
 	struct event_wish wish;
-	uint64_t ring_bytes;
+	struct callgraph callgraph;
 	struct event event;
 	struct ring *rings;
 	uint32_t ring_count;
 	struct attach attach;
+	struct attach small; /* the same threads with smaller copies of their stacks; empty where that is not done */
+	struct adapt adapt;
 	struct drain drain;
 };
 
@@ -61,9 +65,7 @@ static int32_t perf_cpu_create(const struct pfc_host *host, void **ret_self)
 	self->wish.name = pfc_option_text(host, "event", "auto");
 	self->wish.frequency_hz = (uint64_t)pfc_option_int(host, "frequency", 997);
 	self->wish.max_stack = (uint32_t)pfc_option_int(host, "max_stack", 127);
-	self->wish.callchain = strcmp(pfc_option_text(host, "call_graph", "auto"), "none") != 0;
 	self->wish.kernel = pfc_option_int(host, "kernel", 1) != 0;
-	self->ring_bytes = (uint64_t)pfc_option_int(host, "ring", 1 << 20);
 	if (self->wish.frequency_hz == 0) { /* a host that does not check ranges */
 		self->wish.frequency_hz = 997;
 	}
@@ -111,17 +113,47 @@ static int32_t probe_target(const struct perf_cpu *self)
 	return PFC_OK;
 }
 
+/* auto gives up copies of the stack where the kernel does not make them. */
+static int choose_event(struct perf_cpu *self, struct refusal *refusal)
+{
+	struct refusal second;
+	int rc;
+
+	callgraph_wish(&self->callgraph, &self->wish);
+	rc = event_choose(&self->wish, &self->event, refusal);
+	if (rc == PFC_ENOTSUP && self->callgraph.is_auto && self->callgraph.mode == CALLGRAPH_DWARF) {
+		struct callgraph callgraph = self->callgraph;
+
+		callgraph_fall_back(&callgraph, "this kernel does not copy user stacks");
+		callgraph_wish(&callgraph, &self->wish);
+		if (event_choose(&self->wish, &self->event, &second) == 0) {
+			self->callgraph = callgraph;
+			return 0;
+		}
+	}
+	return rc;
+}
+
 static int32_t perf_cpu_probe(void *ctx)
 {
 	struct perf_cpu *self = ctx;
+	const struct pfc_stacks *stacks = self->host->extension(self->host->ctx, PFC_EXT_STACKS);
 	struct refusal refusal;
+	int32_t rc;
 
-	if (!self->host->extension(self->host->ctx, PFC_EXT_STACKS)) {
+	if (!stacks) {
 		return self->host->fail(self->host->ctx, PFC_ENOTSUP, "find the stack service",
 					"this host has no " PFC_EXT_STACKS, "use a newer profcore");
 	}
-	if (event_choose(&self->wish, &self->event, &refusal) != 0) {
+	rc = callgraph_choose(self->host, stacks, &self->callgraph);
+	if (rc != PFC_OK) {
+		return rc;
+	}
+	if (choose_event(self, &refusal) != 0) {
 		return fail(self, &refusal);
+	}
+	if (self->callgraph.note[0]) {
+		log_text(self, PFC_LOG_WARNING, self->callgraph.note);
 	}
 	if (self->event.note[0]) {
 		log_text(self, self->wish.kernel && !self->event.kernel ? PFC_LOG_WARNING : PFC_LOG_INFO,
@@ -147,13 +179,13 @@ static int32_t open_rings(struct perf_cpu *self)
 		goto out;
 	}
 	for (size_t i = 0; i < cpus.count; i++) {
-		if (ring_open(cpus.items[i], self->ring_bytes, &self->rings[i], &refusal) != 0) {
+		if (ring_open(cpus.items[i], self->callgraph.ring_bytes, &self->rings[i], &refusal) != 0) {
 			rc = fail(self, &refusal);
 			goto out;
 		}
 		self->ring_count++;
 	}
-	if (self->rings[0].data_bytes < self->ring_bytes) {
+	if (self->rings[0].data_bytes < self->callgraph.ring_bytes) {
 		snprintf(text, sizeof(text),
 			 "locked memory is short (kernel.perf_event_mlock_kb), continuing without the full ring: %llu "
 			 "KiB for each CPU",
@@ -170,8 +202,9 @@ static void log_attached(const struct perf_cpu *self)
 	const struct attach *attach = &self->attach;
 	char text[256];
 
-	snprintf(text, sizeof(text), "sampling %s of %zu threads on %u CPUs (%u passes, %zu came late)",
-		 attach->event.name, attach->thread_count, attach->cpu_count, attach->passes, attach->undecided);
+	snprintf(text, sizeof(text), "sampling %s of %zu threads on %u CPUs, call graphs by %s (%u passes, %zu came late)",
+		 attach->event.name, attach->thread_count, attach->cpu_count, callgraph_name(&self->callgraph),
+		 attach->passes, attach->undecided);
 	log_text(self, PFC_LOG_INFO, text);
 	if (attach->refused) {
 		snprintf(text, sizeof(text), "%zu threads cannot be sampled (%s), continuing without them",
@@ -180,29 +213,64 @@ static void log_attached(const struct perf_cpu *self)
 	}
 }
 
-static int32_t attach_target(struct perf_cpu *self)
+/* Passes until no thread is new. Returns 0, what get_target returned, or refusal->status. */
+static int32_t open_events(struct perf_cpu *self, struct attach *attach, struct refusal *refusal)
 {
-	struct refusal refusal;
 	struct pfc_target target;
 	size_t added;
 
-	attach_init(&self->attach, &self->event, self->rings, self->ring_count);
+	refusal->status = PFC_OK;
 	do {
 		int32_t rc = get_target(self, &target);
 
 		if (rc != PFC_OK) {
 			return rc;
 		}
-		if (attach_pass(&self->attach, target.pids, target.pid_count, &added, &refusal) != 0) {
-			return fail(self, &refusal);
+		if (attach_pass(attach, target.pids, target.pid_count, &added, refusal) != 0) {
+			return refusal->status;
 		}
-	} while (added && self->attach.passes < PASS_LIMIT);
+	} while (added && attach->passes < PASS_LIMIT);
+	attach_seal(attach);
+	return PFC_OK;
+}
+
+/* The second set of events. Where there is no room for it, the size of the copies stays as it is. */
+static void open_small(struct perf_cpu *self)
+{
+	struct event event = self->event;
+	struct refusal refusal;
+
+	if (self->callgraph.mode != CALLGRAPH_DWARF || self->callgraph.is_fixed) {
+		return;
+	}
+	event.user_stack_bytes = ADAPT_SMALL_BYTES;
+	attach_init(&self->small, &event, self->rings, self->ring_count);
+	self->small.fds_elsewhere = self->attach.thread_count * self->ring_count;
+	if (open_events(self, &self->small, &refusal) != PFC_OK || self->small.thread_count == 0) {
+		attach_close(&self->small);
+		log_text(self, PFC_LOG_INFO, "no second set of events: all samples copy their stacks in full size");
+		return;
+	}
+	self->adapt = (struct adapt){ .large = &self->attach, .small = &self->small, .drain = &self->drain };
+	self->drain.adapt = &self->adapt;
+}
+
+static int32_t attach_target(struct perf_cpu *self)
+{
+	struct refusal refusal;
+	int32_t rc;
+
+	attach_init(&self->attach, &self->event, self->rings, self->ring_count);
+	rc = open_events(self, &self->attach, &refusal);
+	if (rc != PFC_OK) {
+		return refusal.status ? fail(self, &refusal) : rc;
+	}
 	if (self->attach.thread_count == 0) {
 		return self->host->fail(self->host->ctx, PFC_ETARGET, "attach to the target",
 					"all of its threads have ended", "check that it still runs");
 	}
-	attach_seal(&self->attach);
 	log_attached(self);
+	open_small(self);
 	return PFC_OK;
 }
 
@@ -243,6 +311,7 @@ static int32_t perf_cpu_start(void *ctx, uint64_t t0_ns)
 {
 	struct perf_cpu *self = ctx;
 
+	self->adapt.start_ns = t0_ns;
 	attach_enable(&self->attach);
 	return PFC_OK;
 }
@@ -258,7 +327,7 @@ static int32_t perf_cpu_stop(void *ctx, uint64_t t1_ns)
 {
 	struct perf_cpu *self = ctx;
 
-	attach_disable(&self->attach);
+	attach_disable(self->drain.attach);
 	return drain_all(&self->drain);
 }
 
@@ -296,6 +365,12 @@ static void state_facts(struct perf_cpu *self)
 	writer->fact_number(writer->ctx, "frequency_hz", (double)self->event.frequency_hz);
 	if (self->event.period) {
 		writer->fact_number(writer->ctx, "period", (double)self->event.period);
+	}
+	writer->fact_text(writer->ctx, "call_graph", callgraph_name(&self->callgraph));
+	if (self->callgraph.mode == CALLGRAPH_DWARF) {
+		writer->fact_number(writer->ctx, "stack_bytes", self->drain.attach->event.user_stack_bytes);
+		writer->fact_number(writer->ctx, "stack_bytes_switches", self->adapt.switches);
+		writer->fact_number(writer->ctx, "samples_32bit", (double)self->drain.compat);
 	}
 	writer->fact_number(writer->ctx, "cpus", self->ring_count);
 	writer->fact_number(writer->ctx, "throttled", (double)self->drain.throttled);
@@ -335,11 +410,16 @@ static int32_t perf_cpu_finish(void *ctx)
 	struct perf_cpu *self = ctx;
 	struct drain *drain = &self->drain;
 	const struct pfc_host *host = self->host;
-	uint64_t counted;
-	int64_t lost;
+	uint64_t counted, counted_small = 0;
+	int64_t lost, lost_small = 0;
 	int32_t rc;
 
 	attach_count(&self->attach, &counted, &lost);
+	if (self->adapt.small) {
+		attach_count(&self->small, &counted_small, &lost_small);
+		counted += counted_small;
+		lost += lost >= 0 ? lost_small : 0;
+	}
 	count_losses(self, lost);
 	state_facts(self);
 	compare_with_count(self, counted);
@@ -364,6 +444,7 @@ static void perf_cpu_destroy(void *ctx)
 		self->drain.stacks->close(self->drain.session);
 	}
 	attach_close(&self->attach);
+	attach_close(&self->small);
 	for (uint32_t i = 0; i < self->ring_count; i++) {
 		ring_close(&self->rings[i]);
 	}

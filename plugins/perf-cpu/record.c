@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "event.h"
+
 /* Reads on, eight bytes at a time; `failed` sticks. */
 struct cursor {
 	const uint64_t *at;
@@ -42,6 +44,48 @@ static struct cursor body_of(const struct perf_event_header *header)
 	return cursor;
 }
 
+static void take_regs(struct cursor *cursor, struct record_sample *ret)
+{
+	uint64_t count = (uint64_t)__builtin_popcountll(EVENT_USER_REGS);
+
+	ret->regs_abi = take(cursor);
+	if (ret->regs_abi == PERF_SAMPLE_REGS_ABI_NONE) {
+		return;
+	}
+	if (cursor->failed || count > cursor->left) {
+		cursor->failed = true;
+		return;
+	}
+	ret->regs = cursor->at;
+	cursor->at += count;
+	cursor->left -= count;
+}
+
+/* Size asked for, so many bytes, size that was copied; the last two only where the first is not 0. */
+static void take_stack(struct cursor *cursor, struct record_sample *ret)
+{
+	uint64_t asked = take(cursor);
+	const uint64_t *at = cursor->at;
+	uint64_t copied;
+
+	if (cursor->failed || asked == 0) {
+		return;
+	}
+	if (asked % sizeof(uint64_t) != 0 || asked / sizeof(uint64_t) > cursor->left) {
+		cursor->failed = true;
+		return;
+	}
+	cursor->at += asked / sizeof(uint64_t);
+	cursor->left -= asked / sizeof(uint64_t);
+	copied = take(cursor);
+	if (cursor->failed || copied > asked) {
+		cursor->failed = true;
+		return;
+	}
+	ret->stack = copied ? at : NULL;
+	ret->stack_bytes = copied;
+}
+
 bool record_parse_sample(const struct perf_event_header *header, uint64_t sample_type, struct record_sample *ret)
 {
 	struct cursor cursor = body_of(header);
@@ -64,6 +108,14 @@ bool record_parse_sample(const struct perf_event_header *header, uint64_t sample
 		}
 		ret->chain = cursor.at;
 		ret->chain_count = (uint32_t)count;
+		cursor.at += count;
+		cursor.left -= count;
+	}
+	if (sample_type & PERF_SAMPLE_REGS_USER) {
+		take_regs(&cursor, ret);
+	}
+	if (sample_type & PERF_SAMPLE_STACK_USER) {
+		take_stack(&cursor, ret);
 	}
 	return !cursor.failed;
 }

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** One sample, as event.h's sample type lays it out. */
+/** One sample; pointers go into the record. As event.h's sample type lays it out. */
 struct record_sample {
 	uint64_t id; /* of the event that was opened, also for its inherited copies */
 	uint64_t ip;
@@ -19,6 +19,10 @@ struct record_sample {
 	bool is_kernel;        /* ip is kernel code */
 	uint32_t chain_count;  /* 0 without PERF_SAMPLE_CALLCHAIN */
 	const uint64_t *chain; /* with the kernel's PERF_CONTEXT_... marks */
+	uint64_t regs_abi;     /* PERF_SAMPLE_REGS_ABI_...: NONE when the thread has no user code */
+	const uint64_t *regs;  /* EVENT_USER_REGS, in ascending bit order; NULL when there are none */
+	const void *stack;     /* from the stack pointer up; NULL when none was copied */
+	uint64_t stack_bytes;
 };
 
 /** A call chain parted at its marks. Innermost frame first. */

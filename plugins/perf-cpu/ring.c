@@ -26,7 +26,7 @@ static int open_owner(int32_t cpu, uint64_t bytes)
 	attr.exclude_hv = 1;
 	attr.disabled = 1;
 	attr.watermark = 1;
-	attr.wakeup_watermark = (uint32_t)(bytes / 2);
+	attr.wakeup_watermark = (uint32_t)(bytes / 4);
 	/* Events share a ring only when they share its clock. */
 	attr.use_clockid = 1;
 	attr.clockid = CLOCK_MONOTONIC;
@@ -151,7 +151,7 @@ const struct perf_event_header *ring_next(struct ring *ring)
 		publish_tail(ring);
 		return NULL;
 	}
-	if (ring->tail - ring->published >= ring->data_bytes / 4) {
+	if (ring->tail - ring->published >= ring->data_bytes / 16) {
 		publish_tail(ring);
 	}
 	size = left < sizeof(*header) ? 0 : header->size;

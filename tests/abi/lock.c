@@ -152,9 +152,18 @@ MEMBER(struct pfc_stack_sample, regs, 72, const uint64_t *);
 MEMBER(struct pfc_stack_sample, stack, 80, const void *);
 MEMBER(struct pfc_stack_sample, stack_bytes, 88, uint64_t);
 SAME(sizeof(((struct pfc_stack_sample *)0)->struct_size) + sizeof(((struct pfc_stack_sample *)0)->flags) + sizeof(((struct pfc_stack_sample *)0)->time_ns) + sizeof(((struct pfc_stack_sample *)0)->weight) + sizeof(((struct pfc_stack_sample *)0)->pid) + sizeof(((struct pfc_stack_sample *)0)->tid) + sizeof(((struct pfc_stack_sample *)0)->cpu) + sizeof(((struct pfc_stack_sample *)0)->kernel_ip_count) + sizeof(((struct pfc_stack_sample *)0)->kernel_ips) + sizeof(((struct pfc_stack_sample *)0)->user_ips) + sizeof(((struct pfc_stack_sample *)0)->user_ip_count) + sizeof(((struct pfc_stack_sample *)0)->reserved0) + sizeof(((struct pfc_stack_sample *)0)->regs_mask) + sizeof(((struct pfc_stack_sample *)0)->regs) + sizeof(((struct pfc_stack_sample *)0)->stack) + sizeof(((struct pfc_stack_sample *)0)->stack_bytes), 96); /* no hole */
+/* struct pfc_stack_use */
+SAME(_Alignof(struct pfc_stack_use), 8);
+AT_LEAST(sizeof(struct pfc_stack_use), 32);
+MEMBER(struct pfc_stack_use, struct_size, 0, uint32_t);
+MEMBER(struct pfc_stack_use, reserved0, 4, uint32_t);
+MEMBER(struct pfc_stack_use, complete, 8, uint64_t);
+MEMBER(struct pfc_stack_use, cut, 16, uint64_t);
+MEMBER(struct pfc_stack_use, max_bytes, 24, uint64_t);
+SAME(sizeof(((struct pfc_stack_use *)0)->struct_size) + sizeof(((struct pfc_stack_use *)0)->reserved0) + sizeof(((struct pfc_stack_use *)0)->complete) + sizeof(((struct pfc_stack_use *)0)->cut) + sizeof(((struct pfc_stack_use *)0)->max_bytes), 32); /* no hole */
 /* struct pfc_stacks */
 SAME(_Alignof(struct pfc_stacks), 8);
-AT_LEAST(sizeof(struct pfc_stacks), 64);
+AT_LEAST(sizeof(struct pfc_stacks), 72);
 MEMBER(struct pfc_stacks, struct_size, 0, uint32_t);
 MEMBER(struct pfc_stacks, reserved0, 4, uint32_t);
 MEMBER(struct pfc_stacks, ctx, 8, void *);
@@ -164,7 +173,8 @@ MEMBER(struct pfc_stacks, tick, 32, int32_t (*)(struct pfc_stacks_session *sessi
 MEMBER(struct pfc_stacks, finish, 40, int32_t (*)(struct pfc_stacks_session *session));
 MEMBER(struct pfc_stacks, close, 48, void (*)(struct pfc_stacks_session *session));
 MEMBER(struct pfc_stacks, sample_count, 56, uint64_t (*)(const struct pfc_stacks_session *session));
-SAME(sizeof(((struct pfc_stacks *)0)->struct_size) + sizeof(((struct pfc_stacks *)0)->reserved0) + sizeof(((struct pfc_stacks *)0)->ctx) + sizeof(((struct pfc_stacks *)0)->open) + sizeof(((struct pfc_stacks *)0)->add) + sizeof(((struct pfc_stacks *)0)->tick) + sizeof(((struct pfc_stacks *)0)->finish) + sizeof(((struct pfc_stacks *)0)->close) + sizeof(((struct pfc_stacks *)0)->sample_count), 64); /* no hole */
+MEMBER(struct pfc_stacks, stack_use, 64, int32_t (*)(const struct pfc_stacks_session *session, struct pfc_stack_use *ret));
+SAME(sizeof(((struct pfc_stacks *)0)->struct_size) + sizeof(((struct pfc_stacks *)0)->reserved0) + sizeof(((struct pfc_stacks *)0)->ctx) + sizeof(((struct pfc_stacks *)0)->open) + sizeof(((struct pfc_stacks *)0)->add) + sizeof(((struct pfc_stacks *)0)->tick) + sizeof(((struct pfc_stacks *)0)->finish) + sizeof(((struct pfc_stacks *)0)->close) + sizeof(((struct pfc_stacks *)0)->sample_count) + sizeof(((struct pfc_stacks *)0)->stack_use), 72); /* no hole */
 /* enum pfc_stack_flags */
 SAME(PFC_STACK_KERNEL_TRUNCATED, 1);
 SAME(PFC_STACK_USER_TRUNCATED, 2);

@@ -55,6 +55,15 @@ struct pfc_stack_sample {
 	uint64_t stack_bytes;  /* how much of it was copied */
 };
 
+/** How the walks of copied stacks went so far, for a collector that fits the size of its copies to them. */
+struct pfc_stack_use {
+	uint32_t struct_size;
+	uint32_t reserved0;
+	uint64_t complete;  /* walks that came to the root */
+	uint64_t cut;       /* walks that ended where the copy did */
+	uint64_t max_bytes; /* most that a complete walk used of its copy */
+};
+
 /** One artifact in the making. */
 struct pfc_stacks_session;
 
@@ -100,6 +109,14 @@ struct pfc_stacks {
 
 	/** How many samples the session has kept so far. Thread: [owner] */
 	uint64_t (*sample_count)(const struct pfc_stacks_session *session);
+
+	/**
+	 * How much of the copied stacks the walks needed. The caller sets ret->struct_size. Test it with PFC_HAS: a host that
+	 * has it walks copied stacks on this machine; NULL where it does not.
+	 * Thread:  [owner]
+	 * Returns: 0 or PFC_EINVAL.
+	 */
+	int32_t (*stack_use)(const struct pfc_stacks_session *session, struct pfc_stack_use *ret);
 };
 
 #ifdef __cplusplus
