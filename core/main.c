@@ -9,6 +9,7 @@
 #include "run/spawn.h"
 #include "stage/protocol.h"
 #include "stage/stage_main.h"
+#include "target/engine.h"
 
 static int misspelt(const char *word)
 {
@@ -65,6 +66,9 @@ int main(int argc, char **argv)
 	}
 	if (argc == 2 && str_equal(argv[1], REPORT_COMMAND)) {
 		_exit(spawn_report_main());
+	}
+	if (argc == 2 && str_equal(argv[1], ENGINE_COMMAND)) {
+		_exit(engine_main());
 	}
 	return dispatch(argc, argv);
 }

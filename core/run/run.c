@@ -92,13 +92,21 @@ static int open_target(struct run *run, struct pfc_error *err)
 		.ready_timeout_ns = (uint64_t)options_int(&run->plan->target, "ready_timeout"),
 		.stop_timeout_ns = (uint64_t)options_int(&run->plan->target, "stop_timeout"),
 		.directory = text_or_null(run, "directory"),
+		.container = text_or_null(run, "container"),
+		.service = text_or_null(run, "compose-service"),
+		.project = text_or_null(run, "compose-project"),
+		.image = text_or_null(run, "image"),
+		.cgroup = text_or_null(run, "cgroup"),
+		.engine = text_or_null(run, "engine"),
+		.system = options_int(&run->plan->target, "system") != 0,
+		.stop_on_restart = str_equal(options_text(&run->plan->target, "on_restart"), "stop"),
 	};
 	char *expanded = NULL;
 	int rc;
 
-	if (command == NULL && config.pid == 0 && config.process == NULL) {
-		error_set(err, PFC_ENOTSUP, "this version profiles a command, a pid or a process by name", "open the target");
-		return error_hint(err, "[target] pid = PID of the container's main process");
+	if (text_or_null(run, "pod") != NULL) {
+		error_set(err, PFC_ENOTSUP, "this version does not find pods", "open the target");
+		return error_hint(err, "[target] container = ID of the pod's container, or cgroup = its control group");
 	}
 	if (command != NULL) {
 		error_nomem(err);
@@ -357,6 +365,9 @@ static int measure(struct run *run, struct pfc_error *err)
 	if (!run->is_abandoned) {
 		stop_window(run);
 	}
+	if (run->target != NULL && target_generation(run->target) > 1) {
+		write_target(run); /* with all its generations */
+	}
 	return rc;
 }
 
@@ -371,7 +382,11 @@ static void note_target_end(struct run *run)
 	target_status(run->target, &status);
 	snprintf(text, sizeof(text), "the target ended %.2f s into the window of %.2f s",
 		 (double)(run->t1_ns - run->t0_ns) / 1e9, (double)run->duration_ns / 1e9);
-	if (WIFSIGNALED(status.wait_status)) {
+	if (target_was_oom(run->target)) {
+		size_t bytes = strlen(text);
+
+		snprintf(text + bytes, sizeof(text) - bytes, ", the kernel killed for lack of memory");
+	} else if (WIFSIGNALED(status.wait_status)) {
 		size_t bytes = strlen(text);
 
 		snprintf(text + bytes, sizeof(text) - bytes, ", killed by signal %d", WTERMSIG(status.wait_status));

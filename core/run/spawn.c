@@ -186,7 +186,7 @@ static int add_target(struct run *run, const struct plan_stage *plan, struct han
 	target_status(run->target, &status);
 	json_object_set_new(spec, "target",
 			    json_pack("{s:s, s:o, s:s, s:b, s:b, s:i, s:i}", "kind", target_kind(run->target), "name",
-				      protocol_string(target_name(run->target), 1024), "cgroup", "", "held", status.held,
+				      protocol_string(target_name(run->target), 1024), "cgroup", target_cgroup(run->target), "held", status.held,
 				      "launched", str_equal(target_kind(run->target), "command"), "fd", plugin_fd,
 				      "stacks_fd", stacks_fd));
 	return 0;

@@ -162,19 +162,13 @@ static void consider(struct nearest *nearest, const char *name, const char *want
 	nearest->edits[at] = edits;
 }
 
-static int scan(const char *name, struct match *matches, size_t *ret_count, struct nearest *nearest,
-		struct pfc_error *err)
+static size_t scan(const char *name, const int32_t *pids, size_t pid_count, struct match *matches,
+		   struct nearest *nearest)
 {
 	int32_t own_pid = (int32_t)getpid();
 	struct proc_stat stat;
-	int32_t *pids;
-	size_t pid_count;
 	size_t count = 0;
-	int status = procfs_numbers("/proc", &pids, &pid_count);
 
-	if (status < 0) {
-		return error_errno(err, -status, "read /proc");
-	}
 	for (size_t i = 0; i < pid_count; i++) {
 		if (pids[i] == own_pid || procfs_stat(pids[i], &stat) < 0 || stat.kernel_thread || stat.state == 'Z' ||
 		    stat.state == 'X') {
@@ -186,9 +180,7 @@ static int scan(const char *name, struct match *matches, size_t *ret_count, stru
 			matches[count++] = (struct match){ pids[i], stat.ppid, stat.start_ticks };
 		}
 	}
-	free(pids);
-	*ret_count = count;
-	return PFC_OK;
+	return count;
 }
 
 static bool descends_from(int32_t pid, int32_t ancestor)
@@ -264,21 +256,19 @@ static int tell_several(const char *name, const struct match *matches, size_t co
 	return PFC_ETARGET;
 }
 
-int resolve_name(const char *name, int32_t *ret_pid, int *ret_pid_fd, struct pfc_error *err)
+int resolve_name_among(const char *name, const int32_t *pids, size_t pid_count, int32_t *ret_pid, int *ret_pid_fd,
+		       struct pfc_error *err)
 {
 	struct match matches[MATCHES_MAX];
 	struct nearest nearest = { .count = 0 };
 	const struct match *match;
-	size_t count = 0;
+	size_t count;
 	int status;
 
 	if (name[0] == '\0') {
 		return error_set(err, PFC_EINVAL, "the name is empty", "find a process by name");
 	}
-	status = scan(name, matches, &count, &nearest, err);
-	if (status < 0) {
-		return status;
-	}
+	count = scan(name, pids, pid_count, matches, &nearest);
 	if (count == 0) {
 		return tell_none(name, &nearest, err);
 	}
@@ -290,5 +280,19 @@ int resolve_name(const char *name, int32_t *ret_pid, int *ret_pid_fd, struct pfc
 	if (status == PFC_OK) {
 		*ret_pid = match->pid;
 	}
+	return status;
+}
+
+int resolve_name(const char *name, int32_t *ret_pid, int *ret_pid_fd, struct pfc_error *err)
+{
+	int32_t *pids;
+	size_t count;
+	int status = procfs_numbers("/proc", &pids, &count);
+
+	if (status < 0) {
+		return error_errno(err, -status, "read /proc");
+	}
+	status = resolve_name_among(name, pids, count, ret_pid, ret_pid_fd, err);
+	free(pids);
 	return status;
 }

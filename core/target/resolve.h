@@ -3,6 +3,7 @@
 #ifndef CORE_TARGET_RESOLVE_H
 #define CORE_TARGET_RESOLVE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -19,5 +20,9 @@ int resolve_pid(int32_t pid, int *ret_pid_fd, struct pfc_error *err);
  * Returns: 0; PFC_ETARGET: none (the nearest names are in the hint) or several (listed in the hint).
  */
 int resolve_name(const char *name, int32_t *ret_pid, int *ret_pid_fd, struct pfc_error *err);
+
+/** Likewise, of these processes alone. */
+int resolve_name_among(const char *name, const int32_t *pids, size_t pid_count, int32_t *ret_pid, int *ret_pid_fd,
+		       struct pfc_error *err);
 
 #endif

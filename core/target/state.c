@@ -23,6 +23,7 @@ void state_init(struct state *state, void (*emit)(void *ctx, const struct pfc_ta
 	memset(state, 0, sizeof(*state));
 	state->emit = emit;
 	state->emit_ctx = ctx;
+	state->generation = 1;
 }
 
 struct proc *state_proc(struct state *state, int32_t pid)
@@ -112,6 +113,7 @@ struct proc *state_adopt(struct state *state, int32_t pid, int32_t ppid, int64_t
 	proc->pid = pid;
 	proc->ppid = ppid;
 	proc->start_ns = start_ns;
+	proc->generation = state->generation;
 	proc->next = state->procs[bucket_of(pid)];
 	state->procs[bucket_of(pid)] = proc;
 	state->proc_count++;
@@ -153,7 +155,7 @@ struct pfc_target_event state_event(uint32_t kind, uint64_t time_ns, const struc
 		.pid = proc->pid,
 		.tid = tid,
 		.ppid = proc->ppid,
-		.generation = 1,
+		.generation = proc->generation,
 		.text = text,
 	};
 }

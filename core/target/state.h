@@ -69,6 +69,7 @@ struct proc {
 	uint64_t start_code;  /* /proc tracking: tells that it ran a new program */
 	uint32_t exe_hash;    /* likewise */
 	bool seen;            /* scratch mark of whoever walks */
+	uint32_t generation;  /* of the target, in which it lives */
 	uint32_t task_count;
 	struct task *tasks;
 	struct maps *maps;
@@ -80,6 +81,7 @@ struct state {
 	struct path *paths[STATE_BUCKETS];
 	uint32_t proc_count;
 	uint32_t task_count;
+	uint32_t generation; /* of the target: that of processes found from now on */
 	uint64_t lost; /* facts dropped since it was last asked */
 	void (*emit)(void *ctx, const struct pfc_target_event *event);
 	void *emit_ctx;

@@ -2,6 +2,7 @@
 #include "target/target.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -13,7 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/str.h"
+#include "target/container.h"
 #include "target/launch.h"
 #include "target/ready.h"
 #include "target/resolve.h"
@@ -33,6 +36,8 @@ struct target {
 	int pid_fd;    /* of the root; a launched one's is the launch's */
 	bool launched;
 	bool released;
+	bool is_group; /* a control group as a whole */
+	struct container container; /* what it is or lives in; path "" when it is none */
 	struct launch launch;
 	struct ready ready;
 	uint64_t ready_timeout_ns;
@@ -45,10 +50,18 @@ struct target {
 
 static int check_config(const struct target_config *config, struct pfc_error *err)
 {
-	int kinds = (config->command != NULL) + (config->pid != 0) + (config->process != NULL);
+	bool is_container = config->container != NULL || config->service != NULL || config->image != NULL;
+	int kinds = (config->command != NULL) + (config->pid != 0) + is_container + (config->cgroup != NULL) + config->system;
 
-	if (kinds != 1) {
-		return error_set(err, PFC_EINVAL, "exactly one of command, pid and process is needed", "find the target");
+	/* A process stands alone, or narrows a container or a control group. */
+	if (kinds == 0 ? config->process == NULL :
+			 kinds > 1 || (config->process != NULL && !is_container && config->cgroup == NULL)) {
+		return error_set(err, PFC_EINVAL,
+				 "exactly one is needed of command, pid, container (or compose-service, image), cgroup, process and system",
+				 "find the target");
+	}
+	if (config->project != NULL && config->service == NULL) {
+		return error_set(err, PFC_EINVAL, "it narrows compose-service, which is not given", "compose-project");
 	}
 	if (config->ready != NULL && config->command == NULL) {
 		return error_set(err, PFC_EINVAL, "only a command that is launched has it", "ready");
@@ -105,9 +118,94 @@ static int open_existing(struct target *target, const struct target_config *conf
 	return target->name != NULL ? PFC_OK : error_nomem(err);
 }
 
+/* ---- containers ---- */
+
+/* One program in it; its descendants are followed as those of any process. */
+static int open_process_within(struct target *target, const char *name, struct pfc_error *err)
+{
+	int32_t *pids;
+	size_t count;
+	int status = container_pids(&target->container, &pids, &count);
+
+	if (status < 0) {
+		return error_errno(err, -status, "list the processes of %s", target->container.name);
+	}
+	status = resolve_name_among(name, pids, count, &target->pid, &target->pid_fd, err);
+	free(pids);
+	/* Its id was read before its descriptor was held: look again. */
+	if (status == PFC_OK && !container_holds(&target->container, target->pid)) {
+		status = error_set(err, PFC_ETARGET, "it left just now", "find process `%.64s` in %.100s", name,
+				   target->container.name);
+	}
+	if (status == PFC_OK) {
+		target->name = str_printf("%.64s (pid %d) in %s", name, (int)target->pid, target->container.name);
+		status = target->name != NULL ? PFC_OK : error_nomem(err);
+	}
+	return status;
+}
+
+static int find_container(struct target *target, const struct target_config *config, struct engine_query *query,
+			  struct pfc_error *err)
+{
+	if (config->cgroup != NULL || config->system) {
+		target->kind = config->system ? "system" : "cgroup";
+		return container_of_cgroup(config->system ? "/" : config->cgroup, &target->container, err);
+	}
+	target->kind = "container";
+	*query = (struct engine_query){ config->container, config->service, config->project, config->image, config->engine };
+	return container_find(query, &target->container, err);
+}
+
+static int open_container(struct target *target, const struct target_config *config, struct track_group **ret_group,
+			  struct pfc_error *err)
+{
+	struct container *container = &target->container;
+	struct engine_query query = { .container = NULL };
+	int status = find_container(target, config, &query, err);
+
+	if (status < 0) {
+		return status;
+	}
+	if (container->note[0] != '\0') {
+		log_warning("container %.100s: %s", container->name, container->note);
+	}
+	if (config->process != NULL) {
+		return open_process_within(target, config->process, err);
+	}
+	status = track_group_create(container, config->cgroup == NULL && !config->system ? &query : NULL,
+				    !config->stop_on_restart && !config->system, ret_group, err);
+	if (status < 0) {
+		return status;
+	}
+	target->is_group = true;
+	target->pid = container->pid;
+	target->pid_fd = fcntl((*ret_group)->ended_fd, F_DUPFD_CLOEXEC, 0);
+	target->name = config->system ? strdup("the whole machine") : strdup(container->name);
+	if (target->name == NULL || target->pid_fd < 0 || !container_holds(container, target->pid)) {
+		track_group_destroy(*ret_group);
+		*ret_group = NULL;
+		return error_set(err, PFC_ETARGET, "its first process ended just now", "find %.100s", container->name);
+	}
+	return PFC_OK;
+}
+
+static int open_by_kind(struct target *target, const struct target_config *config, struct track_group **ret_group,
+			struct pfc_error *err)
+{
+	if (config->command != NULL) {
+		return open_command(target, config, err);
+	}
+	if (config->pid != 0 || (config->container == NULL && config->service == NULL && config->image == NULL &&
+				 config->cgroup == NULL && !config->system)) {
+		return open_existing(target, config, err);
+	}
+	return open_container(target, config, ret_group, err);
+}
+
 int target_open_with(const struct target_config *config, enum track_mode mode, struct target **ret,
 		     struct pfc_error *err)
 {
+	struct tracker_of of = { .track_group = NULL };
 	struct target *target = NULL;
 	int status = check_config(config, err);
 
@@ -123,10 +221,12 @@ int target_open_with(const struct target_config *config, enum track_mode mode, s
 	target->ready.fd = -1;
 	target->ready_timeout_ns = config->ready_timeout_ns;
 	target->stop_timeout_ns = config->stop_timeout_ns;
-	status = config->command != NULL ? open_command(target, config, err) : open_existing(target, config, err);
+	status = open_by_kind(target, config, &of.track_group, err);
 	if (status == PFC_OK) {
-		status = tracker_start(&target->tracker, target->pid, target->launched ? target->pid : 0,
-				       target->launch.guardian_pid, mode, err);
+		of.root_pid = target->pid;
+		of.group = target->launched ? target->pid : 0;
+		of.ignored_pid = target->launch.guardian_pid;
+		status = tracker_start(&target->tracker, &of, mode, err);
 	}
 	if (status < 0) {
 		target_close(target);
@@ -253,6 +353,31 @@ const char *target_tracking(const struct target *target)
 	return target->tracker.tracking;
 }
 
+const char *target_cgroup(const struct target *target)
+{
+	return target->is_group && target->container.is_unified ? target->container.folder : "";
+}
+
+uint32_t target_generation(struct target *target)
+{
+	uint32_t generation;
+
+	pthread_mutex_lock(&target->tracker.lock);
+	generation = target->tracker.state.generation;
+	pthread_mutex_unlock(&target->tracker.lock);
+	return generation;
+}
+
+bool target_was_oom(struct target *target)
+{
+	bool was_oom;
+
+	pthread_mutex_lock(&target->tracker.lock);
+	was_oom = target->tracker.track_group != NULL && target->tracker.track_group->was_oom;
+	pthread_mutex_unlock(&target->tracker.lock);
+	return was_oom;
+}
+
 struct pid_list {
 	int32_t *pids;
 	uint32_t count;
@@ -271,13 +396,14 @@ static void add_pid(void *ctx, struct proc *proc)
 int target_pids(struct target *target, int32_t **ret_pids, uint32_t *ret_count, struct pfc_error *err)
 {
 	struct tracker *tracker = &target->tracker;
-	struct pid_list list = { .root = target->pid };
+	struct pid_list list = { .pids = NULL };
 
 	pthread_mutex_lock(&tracker->lock);
+	list.root = tracker->root_pid; /* of this generation */
 	list.pids = calloc((size_t)tracker->state.proc_count + 1, sizeof(*list.pids));
 	if (list.pids != NULL) {
-		if (state_proc(&tracker->state, target->pid) != NULL) {
-			list.pids[list.count++] = target->pid;
+		if (state_proc(&tracker->state, list.root) != NULL) {
+			list.pids[list.count++] = list.root;
 		}
 		state_each(&tracker->state, add_pid, &list);
 	}
@@ -338,6 +464,43 @@ static json_t *process_to_json(int32_t pid)
 	return json;
 }
 
+static json_t *lives_to_json(struct target *target)
+{
+	const struct track_group *group = target->tracker.track_group;
+	json_t *lives = json_array();
+
+	pthread_mutex_lock(&target->tracker.lock);
+	for (uint32_t i = 0; i < group->life_count && i < TRACK_LIVES_MAX; i++) {
+		const struct track_life *life = &group->lives[i];
+
+		json_array_append_new(lives, json_pack("{s:i, s:i, s:s, s:I, s:I}", "generation", (int)i + 1, "pid",
+						       (int)life->pid, "container_id", life->id, "from_ns",
+						       (json_int_t)life->from_ns, "gone_ns", (json_int_t)life->gone_ns));
+	}
+	pthread_mutex_unlock(&target->tracker.lock);
+	return lives;
+}
+
+static void add_container(struct target *target, json_t *json)
+{
+	struct container *container = &target->container;
+
+	if (container->path[0] == '\0') {
+		return;
+	}
+	json_object_set_new(json, "cgroup", json_text(container->path));
+	json_object_set_new(json, "cgroup_folder", json_text(container->folder));
+	if (container->id[0] != '\0') {
+		json_object_set_new(json, "container",
+				    json_pack("{s:s, s:o, s:o, s:o}", "id", container->id, "name", json_text(container->name),
+					      "image", json_text(container->image), "engine", json_text(container->engine)));
+	}
+	if (target->tracker.track_group != NULL) {
+		json_object_set_new(json, "generations", lives_to_json(target));
+		json_object_set_new(json, "oom_killed", json_boolean(target_was_oom(target)));
+	}
+}
+
 json_t *target_to_json(struct target *target)
 {
 	json_t *processes = json_array();
@@ -366,6 +529,9 @@ json_t *target_to_json(struct target *target)
 			json_array_append_new(words, json_text(*word));
 		}
 		json_object_set_new(json, "command", words);
+	}
+	if (json != NULL) {
+		add_container(target, json);
 	}
 	return json;
 }

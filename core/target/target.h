@@ -2,7 +2,7 @@
 /*
  * The target: what is profiled. Resolved once (pid, process name, or a command that is launched and held before exec),
  * then followed through fork, exec and exit by one tracker for all stages, whose thread also opens the target's files.
- * Containers join here later: the interface is processes + root descriptor + cgroup already.
+ * A container is found by its engine and by the kernel's control groups, and followed as a whole, through restarts.
  */
 #ifndef CORE_TARGET_TARGET_H
 #define CORE_TARGET_TARGET_H
@@ -17,11 +17,22 @@
 
 struct target;
 
-/** What [target] asks for; exactly one of command, pid, process is set. Borrowed during the call. */
+/**
+ * What [target] asks for. Exactly one of: command; pid; cgroup; system; a container by name, service, image (together they
+ * narrow); process alone. process beside a container or cgroup means only that program in it. Borrowed during the call.
+ */
 struct target_config {
 	const char *command;       /* split into words as a shell would (quotes, backslash), but no shell runs; NULL */
 	int32_t pid;               /* 0: not given */
 	const char *process;       /* name: comm or the base name of the executable; NULL */
+	const char *container;     /* name, id, or its first digits; NULL */
+	const char *service;       /* Compose's labels; NULL */
+	const char *project;
+	const char *image;
+	const char *cgroup;        /* path of a control group; NULL */
+	const char *engine;        /* socket of the engine; NULL: the usual places */
+	bool system;               /* the whole machine */
+	bool stop_on_restart;      /* the first end of a container is the end; else a restart is followed */
 	const char *ready;         /* command only: "http://...", "tcp:PORT", "tcp:HOST:PORT", a duration, or NULL */
 	uint64_t ready_timeout_ns;
 	uint64_t stop_timeout_ns;  /* SIGTERM to SIGKILL */
@@ -59,7 +70,7 @@ int target_is_ready(struct target *target, struct pfc_error *err);
 int target_exit_fd(const struct target *target);
 void target_status(struct target *target, struct target_status *ret);
 
-/** "command", "pid", "process"; and a name for people. */
+/** "command", "pid", "process", "container", "cgroup", "system"; and a name for people. */
 const char *target_kind(const struct target *target);
 const char *target_name(const struct target *target);
 
@@ -68,6 +79,15 @@ int target_pids(struct target *target, int32_t **ret_pids, uint32_t *ret_count, 
 
 /** For target.json: kind, name, pids with start time, executable, build-id where cheap, cmdline (bounded), kernel, cpus. */
 json_t *target_to_json(struct target *target);
+
+/** Its folder on the unified hierarchy when it is a control group as a whole, else "". Valid until the target is closed. */
+const char *target_cgroup(const struct target *target);
+
+/** 1, and one more for each restart of its container. */
+uint32_t target_generation(struct target *target);
+
+/** Whether the kernel was seen to kill in it for lack of memory. */
+bool target_was_oom(struct target *target);
 
 /** How it is tracked, for the log and the manifest: "perf" or "proc" and why. */
 const char *target_tracking(const struct target *target);

@@ -15,6 +15,7 @@
 #define HOLD_MS     5    /* records wait for their moment: look again soon */
 #define SYNC_MS     40
 #define IDLE_MS     500
+#define GROUP_MS    100  /* a restart is noticed this soon */
 #define NAP_NS      1000000 /* between two drains: a storm of records is taken in bunches */
 #define SETTLE_NS   500000000u
 #define STACK_BYTES (512u << 10)
@@ -49,7 +50,7 @@ static int adopt_all(struct tracker *tracker, struct pfc_error *err)
 		error_errno(err, -status, "read /proc/%d/maps", (int)tracker->root_pid);
 		return error_hint(err, "run as the user of the target, or as root");
 	}
-	if (tracker_list_tree(tracker->root_pid, &pids, &count) == 0) {
+	if (tracker_list(tracker, &pids, &count) == 0) {
 		for (size_t i = 0; i < count; i++) {
 			if (pids[i] != tracker->root_pid) {
 				tracker_adopt(tracker, pids[i]);
@@ -60,7 +61,7 @@ static int adopt_all(struct tracker *tracker, struct pfc_error *err)
 	return PFC_OK;
 }
 
-static int begin(struct tracker *tracker, struct pfc_error *err)
+int tracker_begin(struct tracker *tracker, struct pfc_error *err)
 {
 	struct pfc_error why = { 0 };
 	int status = PFC_ENOTSUP;
@@ -122,17 +123,20 @@ static bool fill_polls(struct tracker *tracker, struct polls *polls)
 
 static int wait_ms(const struct tracker *tracker)
 {
-	int wait = tracker->server.streams != NULL ? SYNC_MS : IDLE_MS;
+	int wait = tracker->server.streams != NULL ? SYNC_MS : tracker->track_group != NULL ? GROUP_MS : IDLE_MS;
 
 	if (tracker->perf != NULL) {
 		return track_perf_pending(tracker->perf) ? HOLD_MS : wait;
+	}
+	if (tracker->proc == NULL) {
+		return wait; /* a new generation could not be followed */
 	}
 	return track_proc_wait_ms(tracker->proc) < wait ? track_proc_wait_ms(tracker->proc) : wait;
 }
 
 static void tell_progress(struct tracker *tracker)
 {
-	struct pfc_target_event event = { .generation = 1, .time_ns = tracker->complete_ns };
+	struct pfc_target_event event = { .generation = tracker->state.generation, .time_ns = tracker->complete_ns };
 
 	if (tracker->state.lost > 0) {
 		event.kind = PFC_TARGET_LOST;
@@ -158,8 +162,11 @@ static void work(struct tracker *tracker, const struct polls *polls)
 	}
 	if (tracker->perf != NULL) {
 		tracker->complete_ns = track_perf_drain(tracker, tracker->perf);
-	} else {
+	} else if (tracker->proc != NULL) {
 		tracker->complete_ns = track_proc_look(tracker, tracker->proc);
+	}
+	if (tracker->track_group != NULL) {
+		track_group_look(tracker);
 	}
 	tell_progress(tracker);
 	server_handle(&tracker->server, polls->items + polls->first_stream, polls->count - polls->first_stream);
@@ -172,7 +179,7 @@ static void *thread_main(void *arg)
 	struct polls polls = { 0 };
 
 	pthread_mutex_lock(&tracker->lock);
-	tracker->start_status = begin(tracker, &tracker->start_err);
+	tracker->start_status = tracker_begin(tracker, &tracker->start_err);
 	tracker->is_following = true;
 	pthread_cond_broadcast(&tracker->started);
 	while (tracker->start_status == PFC_OK && !tracker->stopping && fill_polls(tracker, &polls)) {
@@ -213,25 +220,27 @@ static int start_thread(struct tracker *tracker)
 	return status;
 }
 
-int tracker_start(struct tracker *tracker, int32_t root_pid, int32_t group, int32_t ignored_pid,
-		  enum track_mode mode, struct pfc_error *err)
+int tracker_start(struct tracker *tracker, const struct tracker_of *of, enum track_mode mode, struct pfc_error *err)
 {
 	int status;
 
 	memset(tracker, 0, sizeof(*tracker));
-	tracker->root_pid = root_pid;
-	tracker->group = group;
-	tracker->ignored_pid = ignored_pid;
+	tracker->root_pid = of->root_pid;
+	tracker->group = of->group;
+	tracker->ignored_pid = of->ignored_pid;
+	tracker->track_group = of->track_group;
 	tracker->mode = mode;
 	tracker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (tracker->wake_fd < 0) {
+		track_group_destroy(of->track_group);
+		tracker->track_group = NULL;
 		return error_errno(err, errno, "create an eventfd");
 	}
 	pthread_mutex_init(&tracker->lock, NULL);
 	pthread_cond_init(&tracker->started, NULL);
 	state_init(&tracker->state, emit_to_server, tracker);
 	tracker->has_locks = true;
-	status = opener_create(root_pid, &tracker->opener, err);
+	status = opener_create(of->root_pid, &tracker->opener, err);
 	if (status < 0) {
 		return status;
 	}
@@ -281,6 +290,7 @@ void tracker_stop(struct tracker *tracker)
 	server_finish(&tracker->server);
 	state_finish(&tracker->state);
 	opener_destroy(tracker->opener);
+	track_group_destroy(tracker->track_group);
 	close(tracker->wake_fd);
 	pthread_cond_destroy(&tracker->started);
 	pthread_mutex_destroy(&tracker->lock);

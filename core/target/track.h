@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "target/container.h"
 #include "target/opener.h"
 #include "target/serve.h"
 #include "target/state.h"
@@ -24,6 +25,7 @@ enum track_mode {
 
 struct track_perf;
 struct track_proc;
+struct track_group;
 
 struct tracker {
 	pthread_t thread;
@@ -31,7 +33,8 @@ struct tracker {
 	struct state state;
 	struct server server;
 	struct opener *opener;
-	int32_t root_pid;
+	int32_t root_pid;    /* of a control group: its first process */
+	struct track_group *track_group; /* the control group that is followed as a whole; NULL: a tree of processes */
 	int32_t group;       /* process group of a launched target; 0 */
 	int wake_fd;         /* eventfd: something changed for the thread */
 	bool stopping;
@@ -51,9 +54,16 @@ struct tracker {
 	struct track_proc *proc; /* thread only */
 };
 
-/** Begin to follow root_pid and its descendants; returns once all that exists is in the state. */
-int tracker_start(struct tracker *tracker, int32_t root_pid, int32_t group, int32_t ignored_pid,
-		  enum track_mode mode, struct pfc_error *err);
+/** What is followed. */
+struct tracker_of {
+	int32_t root_pid;    /* and its descendants */
+	int32_t group;       /* process group of a launched target; 0 */
+	int32_t ignored_pid;
+	struct track_group *track_group; /* [moved], also on failure; NULL: only the tree */
+};
+
+/** Begin to follow; returns once all that exists is in the state. */
+int tracker_start(struct tracker *tracker, const struct tracker_of *of, enum track_mode mode, struct pfc_error *err);
 
 /** End the thread, the streams and the opener. Fine after a failed start, and on zeroes. */
 void tracker_stop(struct tracker *tracker);
@@ -81,6 +91,12 @@ void tracker_drop_ended(struct tracker *tracker, uint64_t time_ns);
 /** The process and its descendants, from /proc; the caller frees. Returns 0 or -errno. */
 int tracker_list_tree(int32_t root_pid, int32_t **ret_pids, size_t *ret_count);
 
+/** What there is now of what is followed: the tree, or all of the control group. Likewise. */
+int tracker_list(const struct tracker *tracker, int32_t **ret_pids, size_t *ret_count);
+
+/** Choose the way and put all that exists into the state; again for each generation. */
+int tracker_begin(struct tracker *tracker, struct pfc_error *err);
+
 /* ---- track_perf.c ---- */
 
 /**
@@ -95,6 +111,44 @@ uint64_t track_perf_drain(struct tracker *tracker, struct track_perf *perf);
 /** Whether records wait for their moment. */
 bool track_perf_pending(const struct track_perf *perf);
 void track_perf_close(struct track_perf *perf);
+
+/* ---- track_group.c: a control group as a whole, through restarts ---- */
+
+/** One life of the target. */
+struct track_life {
+	int32_t pid;
+	char id[CGROUP_ID_BYTES];
+	uint64_t from_ns; /* when it was noticed; 0: was there at the beginning */
+	uint64_t gone_ns; /* when its end was noticed; 0: it lives */
+};
+
+#define TRACK_LIVES_MAX 64u
+
+struct track_group {
+	struct container container;
+	struct engine_query query; /* how it was found, for its successor; texts owned */
+	bool has_query;
+	bool follow;       /* a restart makes a new generation; else the first end is the end */
+	int ended_fd;      /* eventfd: it has ended, for good */
+	uint64_t inode;    /* of the folder: an engine makes a new one for each start */
+	uint64_t next_ns;  /* next look */
+	uint64_t ask_ns;   /* next question to the engine */
+	int64_t oom_kills; /* seen so far */
+	bool was_oom;
+	struct track_life lives[TRACK_LIVES_MAX];
+	uint32_t life_count;
+};
+
+/** query may be NULL: then only the same folder can come to life again. Texts are copied. */
+int track_group_create(const struct container *container, const struct engine_query *query, bool follow,
+		       struct track_group **ret, struct pfc_error *err);
+void track_group_destroy(struct track_group *group);
+
+/** Look whether it ended or began anew, when that is due. Thread only, under the lock, which it may let go for a while. */
+void track_group_look(struct tracker *tracker);
+
+/** Whether an id that perf or /proc showed is of the group. */
+bool track_group_holds(const struct track_group *group, int32_t pid);
 
 /* ---- track_proc.c ---- */
 

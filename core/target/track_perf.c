@@ -5,6 +5,7 @@
  * so old that none before it can still come.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 #define PENDING_MAX      65536u
 #define ATTACH_ROUNDS    16
 #define RESCAN_NS        250000000u /* not more often than this after losses */
+#define ENTRANTS_NS      500000000u /* how often a control group is listed for processes that were moved into it */
 
 struct ring {
 	int fd;
@@ -60,6 +62,7 @@ struct track_perf {
 	uint64_t order;
 	uint64_t rescan_ns; /* when the next rescan may be; 0: none is due */
 	uint64_t rescanned_ns;
+	uint64_t entrants_ns; /* when the group is listed next */
 	unsigned char record[RECORD_BYTES_MAX];
 };
 
@@ -294,6 +297,41 @@ static int follow_tree(struct track_perf *perf, int32_t root_pid, struct pfc_err
 	return PFC_OK;
 }
 
+/* Events on the control group, one a CPU: whoever runs in it is seen, also who enters later. */
+static int follow_group(struct track_perf *perf, const struct container *container, struct pfc_error *err)
+{
+	struct perf_event_attr attr = follow_attr();
+	int folder = open(container->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int status = PFC_OK;
+
+	if (folder < 0) {
+		return error_errno(err, errno, "open %.200s", container->folder);
+	}
+	attr.inherit = 0;
+	status = reserve_events(perf) < 0 ? error_nomem(err) : PFC_OK;
+	for (uint32_t i = 0; i < perf->ring_count && status == PFC_OK; i++) {
+		int fd;
+
+		if (perf->rings[i].fd < 0) {
+			continue;
+		}
+		fd = (int)syscall(SYS_perf_event_open, &attr, folder, (int)i, -1, PERF_FLAG_PID_CGROUP | PERF_FLAG_FD_CLOEXEC);
+		if (fd < 0 && errno == ENODEV) {
+			continue;
+		}
+		if (fd < 0) {
+			status = refused(errno, err);
+			break;
+		}
+		perf->events[perf->event_count++] = fd;
+		if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, perf->rings[i].fd) < 0) {
+			status = refused(errno, err);
+		}
+	}
+	close(folder);
+	return status;
+}
+
 /* ---- records ---- */
 
 static struct pending *add_pending(struct track_perf *perf)
@@ -484,10 +522,32 @@ static void drain_ring(struct tracker *tracker, struct track_perf *perf, const s
 
 /* ---- into the state ---- */
 
+/*
+ * A process that entered the group from outside ("docker exec"): its fork was seen nowhere. It begins with the first record
+ * of it; what it has mapped until then is read, unless it just runs a new program.
+ */
+static void admit(struct tracker *tracker, const struct pending *pending)
+{
+	bool is_fact = pending->kind == PFC_TARGET_EXEC || pending->kind == PFC_TARGET_NAME || pending->kind == PFC_TARGET_MAP;
+
+	if (tracker->track_group == NULL || !is_fact || state_proc(&tracker->state, pending->pid) != NULL) {
+		return;
+	}
+	state_fork(&tracker->state, pending->time_ns, pending->pid, pending->pid, 0);
+	if (pending->tid != pending->pid) {
+		state_fork(&tracker->state, pending->time_ns, pending->pid, pending->tid, pending->pid);
+	}
+	if (pending->kind != PFC_TARGET_EXEC) {
+		tracker_refresh(tracker, pending->pid, pending->time_ns, true);
+	}
+}
+
 static void apply(struct tracker *tracker, struct track_perf *perf, const struct pending *pending)
 {
 	struct state *state = &tracker->state;
 	const char *text = pending->text != NULL ? pending->text : "";
+
+	admit(tracker, pending);
 
 	switch (pending->kind) {
 	case PFC_TARGET_FORK:
@@ -554,11 +614,29 @@ static void rescan(struct tracker *tracker, struct track_perf *perf, uint64_t ti
 	perf->rescan_ns = 0;
 	perf->rescanned_ns = time_ns;
 	tracker_drop_ended(tracker, time_ns);
-	if (tracker_list_tree(tracker->root_pid, &pids, &count) < 0) {
+	if (tracker_list(tracker, &pids, &count) < 0) {
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
 		tracker_refresh(tracker, pids[i], time_ns, false);
+	}
+	free(pids);
+}
+
+/* Who was moved into the group and has done nothing since that makes a record. */
+static void find_entrants(struct tracker *tracker, struct track_perf *perf, uint64_t now_ns, uint64_t time_ns)
+{
+	int32_t *pids;
+	size_t count;
+
+	perf->entrants_ns = now_ns + ENTRANTS_NS;
+	if (tracker_list(tracker, &pids, &count) < 0) {
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (state_proc(&tracker->state, pids[i]) == NULL) {
+			tracker_refresh(tracker, pids[i], time_ns, true);
+		}
 	}
 	free(pids);
 }
@@ -576,6 +654,9 @@ uint64_t track_perf_drain(struct tracker *tracker, struct track_perf *perf)
 	apply_until(tracker, perf, until_ns);
 	if (perf->rescan_ns != 0 && now_ns >= perf->rescan_ns) {
 		rescan(tracker, perf, until_ns);
+	}
+	if (tracker->track_group != NULL && now_ns >= perf->entrants_ns) {
+		find_entrants(tracker, perf, now_ns, until_ns);
 	}
 	return until_ns;
 }
@@ -641,7 +722,8 @@ int track_perf_open(struct tracker *tracker, struct track_perf **ret, struct pfc
 	perf->event_max = events_max();
 	status = open_rings(perf, err);
 	if (status == PFC_OK) {
-		status = follow_tree(perf, tracker->root_pid, err);
+		status = tracker->track_group != NULL ? follow_group(perf, &tracker->track_group->container, err) :
+							follow_tree(perf, tracker->root_pid, err);
 	}
 	if (status < 0) {
 		track_perf_close(perf);

@@ -41,6 +41,9 @@ static bool belongs(const struct tracker *tracker, int32_t pid, const struct pro
 	if (pid == tracker->ignored_pid) {
 		return false;
 	}
+	if (tracker->track_group != NULL) {
+		return track_group_holds(tracker->track_group, pid);
+	}
 	return state_proc((struct state *)(size_t)state, stat->ppid) != NULL ||
 	       (tracker->group > 0 && stat->pgrp == tracker->group);
 }

@@ -71,6 +71,12 @@ int tracker_list_tree(int32_t root_pid, int32_t **ret_pids, size_t *ret_count)
 	return 0;
 }
 
+int tracker_list(const struct tracker *tracker, int32_t **ret_pids, size_t *ret_count)
+{
+	return tracker->track_group != NULL ? container_pids(&tracker->track_group->container, ret_pids, ret_count) :
+					      tracker_list_tree(tracker->root_pid, ret_pids, ret_count);
+}
+
 /* ---- one process ---- */
 
 static void read_name(int32_t pid, int32_t tid, char name[PROCFS_COMM_BYTES])
