@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -12,6 +13,8 @@
 
 #define LIVE_PERIOD_NS  (200 * NS_PER_MS)
 #define PLAIN_PERIOD_NS (5 * NS_PER_SECOND)
+#define COLUMNS_UNKNOWN 79
+#define PLAIN_COLUMNS   500
 
 struct progress {
 	const struct run *run;
@@ -99,6 +102,27 @@ static void clear(struct progress *progress)
 	}
 }
 
+/* How wide the terminal is; a line that wraps could not be taken back. */
+static size_t columns(void)
+{
+	struct winsize size;
+
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : COLUMNS_UNKNOWN;
+}
+
+/* Bytes of the first `most` characters: never half of one. */
+static int cut_at(const char *text, size_t most)
+{
+	size_t bytes = 0;
+
+	for (size_t letters = 0; text[bytes] != '\0' && letters < most; letters++) {
+		do {
+			bytes++;
+		} while (((unsigned char)text[bytes] & 0xc0) == 0x80);
+	}
+	return (int)bytes;
+}
+
 /* Into the window, and no further than its end. */
 static double elapsed_s(const struct run *run)
 {
@@ -123,7 +147,8 @@ static void draw(struct progress *progress)
 		}
 		str_finish(&line);
 		add_stage(&line, &run->stages[i]);
-		fprintf(stderr, "%.*s\n", progress->is_live ? 118 : 500, str_text(&line));
+		fprintf(stderr, "%.*s\n", cut_at(str_text(&line), progress->is_live ? columns() : PLAIN_COLUMNS),
+			str_text(&line));
 		progress->lines++;
 	}
 	if (!progress->is_live) {
