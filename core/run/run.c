@@ -262,6 +262,17 @@ static bool any_alive(struct run *run)
 	return false;
 }
 
+static bool must_abort(struct run *run)
+{
+	for_each_measuring(run, stage) {
+		if (stage->failure.status != 0 && stage->plan->abort_on_failure) {
+			loop_log(run, PFC_LOG_ERROR, stage->plan->name, "on_failure = abort: the window ends here");
+			return true;
+		}
+	}
+	return false;
+}
+
 static void hold_window(struct run *run)
 {
 	uint64_t t1 = run->t0_ns + run->duration_ns;
@@ -272,6 +283,8 @@ static void hold_window(struct run *run)
 			run->end_reason = "duration";
 		} else if (!any_alive(run)) {
 			run->end_reason = "no stage left";
+		} else if (must_abort(run)) {
+			run->end_reason = "on_failure = abort";
 		} else {
 			loop_step(run, t1);
 		}
