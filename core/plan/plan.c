@@ -515,7 +515,7 @@ static void check_target(const struct plan *plan, const struct config *config, s
 	for (size_t i = 0; i < plan->stage_count && !plan->has_target; i++) {
 		if (plan->stages[i]->manifest->kind == PLUGIN_COLLECTOR) {
 			diag_add(diags, DIAG_ERROR, section != NULL ? &section->origin : &plan->stages[i]->origin,
-				 "%s measures a target, and [target] names none; give command, pid or process there",
+				 "%s measures a target, and [target] names none; give command, pid, process or container there",
 				 plan->stages[i]->name);
 			return;
 		}

@@ -17,6 +17,7 @@
 
 #define LOOK_NS  100000000u
 #define ASK_NS   500000000u
+#define FIRST_ASK_NS 1500000000u /* an engine answers nothing about a container while it restarts it */
 /* An end with no start so long after it is the end of the target. Docker's own restart begins after 100 ms, then doubles. */
 #define GRACE_NS 3000000000u
 
@@ -173,7 +174,7 @@ static void look_at_dead(struct tracker *tracker, uint64_t now_ns)
 
 	if (life->gone_ns == 0) {
 		life->gone_ns = now_ns;
-		group->ask_ns = now_ns + ASK_NS;
+		group->ask_ns = now_ns + FIRST_ASK_NS;
 		tracker_drop_ended(tracker, now_ns);
 		note_oom(group);
 	}

@@ -58,13 +58,15 @@ int adapt_step(struct adapt *adapt, uint64_t now_ns)
 {
 	struct drain *drain = adapt->drain;
 	struct pfc_stack_use use = { .struct_size = sizeof(use) };
+	uint64_t holes = drain->populate.holes; /* cut too, but not for lack of size */
 	bool is_small = drain->attach == adapt->small;
 	int rc = 0;
 
 	if (!adapt->small || adapt->is_settled || drain->stacks->stack_use(drain->session, &use) != PFC_OK) {
 		return 0;
 	}
-	switch (adapt_decide(is_small, use.complete - adapt->complete_before, use.cut - adapt->cut_before, use.max_bytes,
+	use.cut -= use.cut < holes ? use.cut : holes;
+	switch (adapt_decide(is_small, use.complete - adapt->complete_before, use.cut > adapt->cut_before ? use.cut - adapt->cut_before : 0, use.max_bytes,
 			     now_ns - adapt->start_ns)) {
 	case ADAPT_SHRINK:
 		rc = switch_to(adapt, adapt->small);

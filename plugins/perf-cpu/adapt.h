@@ -23,7 +23,7 @@ struct adapt {
 	struct drain *drain;
 	uint64_t start_ns;
 	uint64_t complete_before; /* walks at the switch to small */
-	uint64_t cut_before;
+	uint64_t cut_before; /* by the end of the copy, holes aside */
 	uint32_t switches;
 	bool is_settled;
 };

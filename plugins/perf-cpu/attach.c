@@ -3,11 +3,13 @@
 #include "attach.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Descriptors that this process needs besides events. */
@@ -259,6 +261,97 @@ out:
 	return rc;
 }
 
+/* ---- a control group ---- */
+
+/* The events of the group on all CPUs, all or none. Returns 0 or -errno, and the CPU that failed. */
+static int open_group(struct attach *attach, int folder_fd, int *fds, int32_t *ret_cpu)
+{
+	struct perf_event_attr attr;
+
+	event_attr(&attach->event, &attr);
+	for (uint32_t c = 0; c < attach->cpu_count; c++) {
+		int rc;
+
+		fds[c] = event_open_group(&attr, folder_fd, attach->rings[c].cpu);
+		rc = fds[c] < 0 ? fds[c] : 0;
+		if (rc == 0 && ioctl(fds[c], PERF_EVENT_IOC_SET_OUTPUT, attach->rings[c].fd) != 0) {
+			rc = -errno;
+			close(fds[c]);
+		}
+		if (rc < 0) {
+			*ret_cpu = attach->rings[c].cpu;
+			while (c-- > 0) {
+				close(fds[c]);
+			}
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* Returns 0 or -errno; attach->fds hold the events. */
+static int open_folder(struct attach *attach, const char *folder, int32_t *ret_cpu)
+{
+	struct stat stat_buf;
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = fd < 0 || fstat(fd, &stat_buf) < 0 ? -errno : 0;
+
+	*ret_cpu = -1;
+	if (rc == 0) {
+		rc = open_group(attach, fd, attach->fds, ret_cpu);
+	}
+	if (rc == 0) {
+		attach->group_inode = stat_buf.st_ino;
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	return rc;
+}
+
+int attach_group(struct attach *attach, const char *folder, struct refusal *refusal)
+{
+	int32_t cpu = -1;
+	int rc;
+
+	if (make_room(attach, 1) < 0) {
+		return refusal_set(refusal, PFC_ENOMEM, "out of memory", "", "events for the target's control group");
+	}
+	rc = open_folder(attach, folder, &cpu);
+	if (rc < 0) {
+		return refusal_explain(-rc, attach->event.name, 0, cpu, refusal);
+	}
+	attach->group = folder;
+	attach->threads[0] = (struct attach_thread){ .pid = 0, .tid = 0 };
+	attach->thread_count = 1;
+	attach->passes = 1;
+	return 0;
+}
+
+bool attach_renew(struct attach *attach)
+{
+	struct stat stat_buf;
+	uint64_t events = 0;
+	int64_t lost = 0;
+	int32_t cpu;
+
+	if (!attach->group || stat(attach->group, &stat_buf) < 0 || stat_buf.st_ino == attach->group_inode) {
+		return false;
+	}
+	attach_count(attach, &events, &lost);
+	for (size_t i = 0; i < attach->thread_count * attach->cpu_count; i++) {
+		close(attach->fds[i]);
+	}
+	attach->past_events = events;
+	attach->past_lost = lost > 0 ? (uint64_t)lost : 0;
+	attach->thread_count = open_folder(attach, attach->group, &cpu) == 0;
+	attach->group_inode = stat_buf.st_ino; /* what could not be opened is not tried at every look */
+	if (attach->is_on) {
+		attach_enable(attach);
+	}
+	return true;
+}
+
 static int compare_suspects(const void *a, const void *b)
 {
 	const struct attach_suspect *x = a;
@@ -315,6 +408,7 @@ bool attach_is_duplicate(struct attach *attach, uint64_t id, int32_t tid)
 
 void attach_enable(struct attach *attach)
 {
+	attach->is_on = true;
 	for (size_t i = 0; i < attach->thread_count; i++) {
 		control_thread(attach, i, PERF_EVENT_IOC_ENABLE);
 	}
@@ -322,6 +416,7 @@ void attach_enable(struct attach *attach)
 
 void attach_disable(struct attach *attach)
 {
+	attach->is_on = false;
 	for (size_t i = 0; i < attach->thread_count; i++) {
 		control_thread(attach, i, PERF_EVENT_IOC_DISABLE);
 	}
@@ -330,8 +425,8 @@ void attach_disable(struct attach *attach)
 void attach_count(const struct attach *attach, uint64_t *ret_events, int64_t *ret_lost)
 {
 	size_t bytes = (attach->event.has_lost ? 2 : 1) * sizeof(uint64_t);
-	uint64_t events = 0;
-	uint64_t lost = 0;
+	uint64_t events = attach->past_events;
+	uint64_t lost = attach->past_lost;
 
 	for (size_t i = 0; i < attach->thread_count; i++) {
 		for (uint32_t c = 0; c < attach->cpu_count && !attach->threads[i].is_redundant; c++) {

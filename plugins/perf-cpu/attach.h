@@ -7,6 +7,10 @@
  * events already: then it inherited them, and ours would count it twice. Nothing tells the two apart beforehand, so such
  * a thread is a suspect: as soon as a sample of it comes from an event of another thread, its own events are stopped and
  * their samples dropped (attach_is_duplicate).
+ *
+ * A target that is a control group as a whole (a container) takes one event for each CPU instead, on the group: whoever runs
+ * in it is sampled. It stands as one entry among the threads. A container that is started again gets a folder of the same
+ * name, with another inode: its events are opened anew.
  */
 #ifndef PERF_CPU_ATTACH_H
 #define PERF_CPU_ATTACH_H
@@ -49,6 +53,11 @@ struct attach {
 	size_t refused;   /* threads whose events the kernel refused, other than by their end */
 	int refused_error;
 	unsigned passes;
+	const char *group; /* folder of the control group, borrowed; NULL: threads */
+	uint64_t group_inode;
+	uint64_t past_events; /* what the events of earlier folders counted */
+	uint64_t past_lost;
+	bool is_on;
 };
 
 /** Events into these rings. Zero-initialised by this. */
@@ -62,6 +71,12 @@ void attach_init(struct attach *attach, const struct event *event, struct ring *
  */
 int attach_pass(struct attach *attach, const int32_t *pids, size_t pid_count, size_t *ret_added,
 		struct refusal *refusal);
+
+/** Open events, disabled, on a control group. Returns 0, or refusal->status with nothing opened. */
+int attach_group(struct attach *attach, const char *folder, struct refusal *refusal);
+
+/** Open them anew if the group's folder was made anew, and as they were: on or off. Returns whether it was. */
+bool attach_renew(struct attach *attach);
 
 /** All threads are known: make ready for attach_is_duplicate. */
 void attach_seal(struct attach *attach);

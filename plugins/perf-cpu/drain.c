@@ -16,6 +16,7 @@
 #define IN_FLIGHT_NS (20 * 1000000ull)
 
 /* Index of the instruction pointer among the registers: ax, bx, cx, dx, si, di, bp and sp come before it. */
+#define REG_SP_INDEX 7
 #define REG_IP_INDEX 8
 
 /* What the walk of a copied stack starts from. Without a copy, the innermost frame is what is known. */
@@ -32,6 +33,8 @@ static void set_user_stack(struct drain *drain, const struct record_sample *samp
 		out->regs = sample->regs;
 		out->stack = sample->stack;
 		out->stack_bytes = sample->stack_bytes;
+		populate_after(&drain->populate, sample->pid, sample->tid, sample->regs[REG_SP_INDEX], sample->stack_bytes,
+			       sample->stack_asked, sample->time_ns);
 		return;
 	}
 	out->user_ips = sample->regs + REG_IP_INDEX;
@@ -127,6 +130,25 @@ static void publish(struct drain *drain)
 	}
 }
 
+/* The target's container was started again. */
+static void renew(struct drain *drain)
+{
+	const struct pfc_host *host = drain->host;
+	bool is_new = attach_renew(drain->attach);
+
+	if (drain->adapt && drain->adapt->small) {
+		attach_renew(drain->adapt->small);
+		attach_renew(drain->adapt->large);
+	}
+	if (is_new) {
+		drain->renewals++;
+		host->log(host->ctx, drain->attach->thread_count ? PFC_LOG_INFO : PFC_LOG_WARNING,
+			  drain->attach->thread_count ? "the target's control group was made anew, sampling the new one" :
+							"the target's control group was made anew and refuses events, continuing "
+							"without it");
+	}
+}
+
 static int drain_and_tick(struct drain *drain)
 {
 	uint64_t now = drain->host->now(drain->host->ctx);
@@ -134,6 +156,7 @@ static int drain_and_tick(struct drain *drain)
 
 	if (rc == 0 && now - drain->last_tick_ns >= TICK_NS / 2) {
 		drain->last_tick_ns = now;
+		renew(drain);
 		rc = drain->stacks->tick(drain->session, now - IN_FLIGHT_NS);
 		if (rc == 0 && drain->adapt) {
 			rc = adapt_step(drain->adapt, now);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "attach.h"
+#include "populate.h"
 #include "ring.h"
 
 struct adapt;
@@ -25,9 +26,11 @@ struct drain {
 	uint64_t lost;        /* by the kernel's own records */
 	uint64_t garbled;     /* records that made no sense */
 	uint64_t compat;      /* samples of 32-bit code, whose user stack was not walked */
+	struct populate populate;
 	uint64_t throttled;   /* times that the kernel paused an event */
 	uint64_t weight;      /* sum over the samples */
 	uint64_t last_tick_ns;
+	uint32_t renewals;    /* restarts of the target's container */
 	bool warned;          /* of throttling */
 };
 

@@ -66,6 +66,15 @@ int event_open(const struct perf_event_attr *attr, int32_t pid, int32_t cpu)
 	return fd >= 0 ? (int)fd : -errno;
 }
 
+int event_open_group(struct perf_event_attr *attr, int32_t folder_fd, int32_t cpu)
+{
+	long fd;
+
+	attr->inherit = 0; /* whoever runs in the group is counted, however it came there */
+	fd = syscall(SYS_perf_event_open, attr, folder_fd, cpu, -1, PERF_FLAG_PID_CGROUP | PERF_FLAG_FD_CLOEXEC);
+	return fd >= 0 ? (int)fd : -errno;
+}
+
 void event_attr(const struct event *event, struct perf_event_attr *ret)
 {
 	memset(ret, 0, sizeof(*ret));

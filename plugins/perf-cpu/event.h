@@ -63,6 +63,9 @@ void event_attr(const struct event *event, struct perf_event_attr *ret);
 /** perf_event_open(2), closed on exec. Returns a descriptor, or -errno. */
 int event_open(const struct perf_event_attr *attr, int32_t pid, int32_t cpu);
 
+/** Likewise on a control group's folder, open as folder_fd, on one CPU; `attr` is changed to what such an event may be. */
+int event_open_group(struct perf_event_attr *attr, int32_t folder_fd, int32_t cpu);
+
 /** Names of all events, "a, b, c", for a message. */
 void event_names(char *to, size_t to_bytes);
 

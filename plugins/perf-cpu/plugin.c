@@ -35,6 +35,7 @@ struct perf_cpu {
 	struct event event;
 	struct ring *rings;
 	uint32_t ring_count;
+	char *group; /* folder of the target's control group; NULL */
 	struct attach attach;
 	struct attach small; /* the same threads with smaller copies of their stacks; empty where that is not done */
 	struct adapt adapt;
@@ -202,6 +203,12 @@ static void log_attached(const struct perf_cpu *self)
 	const struct attach *attach = &self->attach;
 	char text[256];
 
+	if (attach->group) {
+		snprintf(text, sizeof(text), "sampling %s of the whole control group on %u CPUs, call graphs by %s",
+			 attach->event.name, attach->cpu_count, callgraph_name(&self->callgraph));
+		log_text(self, PFC_LOG_INFO, text);
+		return;
+	}
 	snprintf(text, sizeof(text), "sampling %s of %zu threads on %u CPUs, call graphs by %s (%u passes, %zu came late)",
 		 attach->event.name, attach->thread_count, attach->cpu_count, callgraph_name(&self->callgraph),
 		 attach->passes, attach->undecided);
@@ -213,6 +220,29 @@ static void log_attached(const struct perf_cpu *self)
 	}
 }
 
+/* One event a CPU for a target that is a control group; false where that is refused: then its threads have to do. */
+static bool open_on_group(struct perf_cpu *self, struct attach *attach)
+{
+	struct pfc_target target;
+	struct refusal refusal;
+	char text[400];
+
+	if (get_target(self, &target) != PFC_OK || target.cgroup_path == NULL || target.cgroup_path[0] == '\0') {
+		return false;
+	}
+	if (!self->group) {
+		self->group = strdup(target.cgroup_path);
+	}
+	if (self->group && attach_group(attach, self->group, &refusal) == 0) {
+		return true;
+	}
+	snprintf(text, sizeof(text),
+		 "the control group cannot be sampled as a whole (%.250s), continuing with the threads that are there now",
+		 self->group ? refusal.why : "out of memory");
+	log_text(self, PFC_LOG_WARNING, text);
+	return false;
+}
+
 /* Passes until no thread is new. Returns 0, what get_target returned, or refusal->status. */
 static int32_t open_events(struct perf_cpu *self, struct attach *attach, struct refusal *refusal)
 {
@@ -220,6 +250,9 @@ static int32_t open_events(struct perf_cpu *self, struct attach *attach, struct 
 	size_t added;
 
 	refusal->status = PFC_OK;
+	if (open_on_group(self, attach)) {
+		return PFC_OK;
+	}
 	do {
 		int32_t rc = get_target(self, &target);
 
@@ -370,6 +403,8 @@ static void state_facts(struct perf_cpu *self)
 	if (self->callgraph.mode == CALLGRAPH_DWARF) {
 		writer->fact_number(writer->ctx, "stack_bytes", self->drain.attach->event.user_stack_bytes);
 		writer->fact_number(writer->ctx, "stack_bytes_switches", self->adapt.switches);
+		writer->fact_number(writer->ctx, "stack_holes", (double)self->drain.populate.holes);
+		writer->fact_number(writer->ctx, "stack_holes_refused", (double)self->drain.populate.refused);
 		writer->fact_number(writer->ctx, "samples_32bit", (double)self->drain.compat);
 	}
 	writer->fact_number(writer->ctx, "cpus", self->ring_count);
@@ -449,6 +484,7 @@ static void perf_cpu_destroy(void *ctx)
 		ring_close(&self->rings[i]);
 	}
 	free(self->rings);
+	free(self->group);
 	free(self);
 }
 

@@ -84,6 +84,7 @@ static void take_stack(struct cursor *cursor, struct record_sample *ret)
 	}
 	ret->stack = copied ? at : NULL;
 	ret->stack_bytes = copied;
+	ret->stack_asked = asked;
 }
 
 bool record_parse_sample(const struct perf_event_header *header, uint64_t sample_type, struct record_sample *ret)

@@ -22,7 +22,8 @@ struct record_sample {
 	uint64_t regs_abi;     /* PERF_SAMPLE_REGS_ABI_...: NONE when the thread has no user code */
 	const uint64_t *regs;  /* EVENT_USER_REGS, in ascending bit order; NULL when there are none */
 	const void *stack;     /* from the stack pointer up; NULL when none was copied */
-	uint64_t stack_bytes;
+	uint64_t stack_bytes;  /* that were copied */
+	uint64_t stack_asked;  /* bytes that there was room for */
 };
 
 /** A call chain parted at its marks. Innermost frame first. */

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Holes in the target's stacks. The kernel copies a stack up to the first page that is not present, and a page of a large
+ * buffer that nobody ever wrote to is not present: on a server with 9 KiB of receive buffer in its worker threads, three
+ * stacks in four ended there, for good. So after a copy that stopped at such a page, one byte of each page up to the size
+ * asked for is read: the kernel then maps the zero page there, which uses no memory and changes nothing that the target can
+ * see, and the next copy goes on. The sample that found the hole stays cut, and is counted as such.
+ */
+#ifndef PERF_CPU_POPULATE_H
+#define PERF_CPU_POPULATE_H
+
+#include <stdint.h>
+
+#define POPULATE_SLOTS 1024
+
+struct populate {
+	uint64_t holes;   /* copies that stopped at a page that could be read */
+	uint64_t refused; /* reads that the kernel did not allow (CAP_SYS_PTRACE) */
+	struct {
+		uint64_t page;
+		uint64_t time_ns;
+		int32_t tid;
+	} tried[POPULATE_SLOTS];
+};
+
+/** A copy of `copied` of `asked` bytes from `sp` up was made. Reads at most 17 pages, and no place twice in a second. */
+void populate_after(struct populate *populate, int32_t pid, int32_t tid, uint64_t sp, uint64_t copied, uint64_t asked,
+		    uint64_t time_ns);
+
+#endif
