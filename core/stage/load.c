@@ -21,9 +21,12 @@ static int normalise(const struct pfc_plugin *from, const char *path, struct pfc
 		error_set(err, PFC_EPROTO, "pfc_plugin_v1 returned NULL", "start plugin '%s'", path);
 		return error_hint(err, "the log of the stage; the plugin should return its struct of callbacks");
 	}
-	if (from->struct_size < PLUGIN_BYTES_MIN || from->struct_size > PLUGIN_BYTES_MAX) {
-		snprintf(why, sizeof(why), "its struct pfc_plugin says it has %u bytes; from %zu to %u make sense",
-			 from->struct_size, PLUGIN_BYTES_MIN, PLUGIN_BYTES_MAX);
+	/* A size that no compiler gives would leave us half a pointer to call. */
+	if (from->struct_size < PLUGIN_BYTES_MIN || from->struct_size > PLUGIN_BYTES_MAX ||
+	    from->struct_size % _Alignof(struct pfc_plugin) != 0) {
+		snprintf(why, sizeof(why),
+			 "its struct pfc_plugin says it has %u bytes; multiples of %zu from %zu to %u make sense",
+			 from->struct_size, _Alignof(struct pfc_plugin), PLUGIN_BYTES_MIN, PLUGIN_BYTES_MAX);
 		error_set(err, PFC_EPROTO, why, "start plugin '%s'", path);
 		return error_hint(err, "set .struct_size = sizeof(struct pfc_plugin) in the plugin");
 	}
