@@ -10,11 +10,12 @@
 #define SOME_WALKS     20
 #define LONG_ENOUGH_NS 1000000000ull
 /* The deepest stack is still to come: leave it a quarter of the copy. */
-#define FITS(bytes)    ((bytes) <= ADAPT_SMALL_BYTES / 4 * 3)
+#define FITS(bytes) ((bytes) <= ADAPT_SMALL_BYTES / 4 * 3)
 /* One walk in so many may be cut before the small copies are given up. */
-#define CUT_ONE_IN     2000
+#define CUT_ONE_IN 2000
 
-enum adapt_verdict adapt_decide(bool is_small, uint64_t complete, uint64_t cut, uint64_t max_bytes, uint64_t passed_ns)
+enum adapt_verdict adapt_decide(bool is_small, uint64_t complete, uint64_t cut, uint64_t max_bytes,
+				uint64_t passed_ns)
 {
 	uint64_t walks = complete + cut;
 
@@ -48,7 +49,8 @@ static void log_switch(const struct adapt *adapt, const struct pfc_stack_use *us
 	const struct pfc_host *host = adapt->drain->host;
 	char text[160];
 
-	snprintf(text, sizeof(text), "stacks used up to %llu bytes%s: copying %u bytes with each sample from now on",
+	snprintf(text, sizeof(text),
+		 "stacks used up to %llu bytes%s: copying %u bytes with each sample from now on",
 		 (unsigned long long)use->max_bytes, adapt->is_settled ? ", and one was cut" : "",
 		 adapt->drain->attach->event.user_stack_bytes);
 	host->log(host->ctx, PFC_LOG_INFO, text);
@@ -66,7 +68,8 @@ int adapt_step(struct adapt *adapt, uint64_t now_ns)
 		return 0;
 	}
 	use.cut -= use.cut < holes ? use.cut : holes;
-	switch (adapt_decide(is_small, use.complete - adapt->complete_before, use.cut > adapt->cut_before ? use.cut - adapt->cut_before : 0, use.max_bytes,
+	switch (adapt_decide(is_small, use.complete - adapt->complete_before,
+			     use.cut > adapt->cut_before ? use.cut - adapt->cut_before : 0, use.max_bytes,
 			     now_ns - adapt->start_ns)) {
 	case ADAPT_SHRINK:
 		rc = switch_to(adapt, adapt->small);

@@ -23,7 +23,7 @@ struct adapt {
 	struct drain *drain;
 	uint64_t start_ns;
 	uint64_t complete_before; /* walks at the switch to small */
-	uint64_t cut_before; /* by the end of the copy, holes aside */
+	uint64_t cut_before;      /* by the end of the copy, holes aside */
 	uint32_t switches;
 	bool is_settled;
 };
@@ -42,6 +42,7 @@ enum adapt_verdict {
 	ADAPT_SETTLE, /* stay, and ask no more */
 };
 
-enum adapt_verdict adapt_decide(bool is_small, uint64_t complete, uint64_t cut, uint64_t max_bytes, uint64_t passed_ns);
+enum adapt_verdict adapt_decide(bool is_small, uint64_t complete, uint64_t cut, uint64_t max_bytes,
+				uint64_t passed_ns);
 
 #endif

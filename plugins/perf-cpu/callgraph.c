@@ -68,7 +68,8 @@ int32_t callgraph_choose(const struct pfc_host *host, const struct pfc_stacks *s
 void callgraph_fall_back(struct callgraph *callgraph, const char *why)
 {
 	callgraph->mode = CALLGRAPH_FP;
-	snprintf(callgraph->note, sizeof(callgraph->note), "%s, continuing without it: call stacks by frame pointers", why);
+	snprintf(callgraph->note, sizeof(callgraph->note),
+		 "%s, continuing without it: call stacks by frame pointers", why);
 }
 
 void callgraph_wish(const struct callgraph *callgraph, struct event_wish *wish)

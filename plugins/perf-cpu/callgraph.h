@@ -20,10 +20,10 @@ enum callgraph_mode {
 struct callgraph {
 	enum callgraph_mode mode;
 	bool is_auto;
-	bool is_fixed;         /* stack_bytes was asked for: do not adapt it */
-	uint32_t stack_bytes;  /* of a copy, to begin with */
-	uint64_t ring_bytes;   /* for each CPU */
-	char note[200];        /* why auto did not take dwarf; "" */
+	bool is_fixed;        /* stack_bytes was asked for: do not adapt it */
+	uint32_t stack_bytes; /* of a copy, to begin with */
+	uint64_t ring_bytes;  /* for each CPU */
+	char note[200];       /* why auto did not take dwarf; "" */
 };
 
 /** Read the options call_graph, stack_bytes and ring. `stacks` may be NULL. Returns 0 or what host->fail returned. */

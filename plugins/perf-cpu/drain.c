@@ -12,6 +12,9 @@
 
 #define TICK_NS (100 * 1000000ull)
 #define TICK_MS 100
+/* The first copies find the holes in the stacks: the sooner they are read, the fewer find the same ones (populate.h). */
+#define FIRST_SAMPLES 500
+#define FIRST_MS      2
 /* A sample is dated before its record is published: how long another CPU may be held up between the two. */
 #define IN_FLIGHT_NS (20 * 1000000ull)
 
@@ -180,7 +183,9 @@ int drain_until_stop(struct drain *drain)
 		polls[i + 1] = (struct pollfd){ .fd = drain->rings[i].fd, .events = POLLIN };
 	}
 	while (rc == 0 && polls[0].revents == 0) {
-		if (poll(polls, drain->ring_count + 1, TICK_MS) < 0 && errno != EINTR) {
+		bool is_new = drain->attach->event.user_stack_bytes && drain->stacks->sample_count(drain->session) < FIRST_SAMPLES;
+
+		if (poll(polls, drain->ring_count + 1, is_new ? FIRST_MS : TICK_MS) < 0 && errno != EINTR) {
 			rc = host->fail(host->ctx, PFC_EIO, "poll of the rings", strerror(errno), NULL);
 			break;
 		}

@@ -24,6 +24,8 @@ PFC_MANIFEST("manifest.ini");
 #define PORT "stacks"
 /* Passes over the target's threads; one that creates threads faster than we list them never ends otherwise. */
 #define PASS_LIMIT 20
+/* Threads whose stacks are looked at before the window: some 20 us each. */
+#define POPULATE_THREADS 2000
 /* Too little CPU time to compare samples with: a hundred samples at the default frequency. */
 #define SEEN_MIN_NS   100000000ull
 #define SEEN_WARN_PCT 90.0
@@ -304,6 +306,9 @@ static int32_t attach_target(struct perf_cpu *self)
 	}
 	log_attached(self);
 	open_small(self);
+	for (size_t i = 0; self->callgraph.mode == CALLGRAPH_DWARF && i < self->attach.thread_count && i < POPULATE_THREADS; i++) {
+		populate_thread(&self->drain.populate, self->attach.threads[i].pid, self->attach.threads[i].tid);
+	}
 	return PFC_OK;
 }
 

@@ -4,7 +4,8 @@
  * buffer that nobody ever wrote to is not present: on a server with 9 KiB of receive buffer in its worker threads, three
  * stacks in four ended there, for good. So after a copy that stopped at such a page, one byte of each page up to the size
  * asked for is read: the kernel then maps the zero page there, which uses no memory and changes nothing that the target can
- * see, and the next copy goes on. The sample that found the hole stays cut, and is counted as such.
+ * see, and the next copy goes on. The sample that found the hole stays cut, and is counted as such. Threads that wait when the
+ * window begins are seen to beforehand, as far below their stack pointer as above it.
  */
 #ifndef PERF_CPU_POPULATE_H
 #define PERF_CPU_POPULATE_H
@@ -14,17 +15,21 @@
 #define POPULATE_SLOTS 1024
 
 struct populate {
-	uint64_t holes;   /* copies that stopped at a page that could be read */
+	uint64_t holes;   /* copies that stopped at a page that could be read then */
 	uint64_t refused; /* reads that the kernel did not allow (CAP_SYS_PTRACE) */
 	struct {
 		uint64_t page;
 		uint64_t time_ns;
 		int32_t tid;
+		uint32_t is_hole;
 	} tried[POPULATE_SLOTS];
 };
 
+/** Before the window: the stack of a thread that waits. One that runs, or that we may not read, is left alone. */
+void populate_thread(struct populate *populate, int32_t pid, int32_t tid);
+
 /** A copy of `copied` of `asked` bytes from `sp` up was made. Reads at most 17 pages, and no place twice in a second. */
-void populate_after(struct populate *populate, int32_t pid, int32_t tid, uint64_t sp, uint64_t copied, uint64_t asked,
-		    uint64_t time_ns);
+void populate_after(struct populate *populate, int32_t pid, int32_t tid, uint64_t sp, uint64_t copied,
+		    uint64_t asked, uint64_t time_ns);
 
 #endif

@@ -139,3 +139,24 @@ int procfs_online_cpus(struct id_list *list)
 
 	return rc < 0 ? rc : procfs_parse_cpus(text, list);
 }
+
+/* /proc/PID/task/TID/syscall: "number arg0 ... arg5 sp pc", "-1 sp pc" outside of a system call, or "running". */
+uint64_t procfs_stack_pointer(int32_t pid, int32_t tid)
+{
+	char path[64];
+	char text[256];
+	char *last;
+	char *before;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", pid, tid);
+	if (read_text(path, text, sizeof(text)) <= 0) {
+		return 0;
+	}
+	last = strrchr(text, ' ');
+	if (!last) {
+		return 0;
+	}
+	*last = '\0';
+	before = strrchr(text, ' ');
+	return before ? strtoull(before + 1, NULL, 16) : 0;
+}

@@ -31,4 +31,7 @@ int procfs_online_cpus(struct id_list *list);
 /** Append the CPUs of a kernel list text, "0-3,8". Returns 0, -EINVAL (not such a list, or beyond 8192 CPUs), -ENOMEM. */
 int procfs_parse_cpus(const char *text, struct id_list *list);
 
+/** The user stack pointer of a thread that waits in the kernel; 0 of one that runs, has gone, or that we may not read. */
+uint64_t procfs_stack_pointer(int32_t pid, int32_t tid);
+
 #endif

@@ -87,7 +87,8 @@ static void take_stack(struct cursor *cursor, struct record_sample *ret)
 	ret->stack_asked = asked;
 }
 
-bool record_parse_sample(const struct perf_event_header *header, uint64_t sample_type, struct record_sample *ret)
+bool record_parse_sample(const struct perf_event_header *header, uint64_t sample_type,
+			 struct record_sample *ret)
 {
 	struct cursor cursor = body_of(header);
 	unsigned mode = header->misc & PERF_RECORD_MISC_CPUMODE_MASK;

@@ -35,7 +35,8 @@ struct record_chain {
 };
 
 /** Read a PERF_RECORD_SAMPLE, 8-byte aligned, header->size bytes long. False when it is too short for what it claims. */
-bool record_parse_sample(const struct perf_event_header *header, uint64_t sample_type, struct record_sample *ret);
+bool record_parse_sample(const struct perf_event_header *header, uint64_t sample_type,
+			 struct record_sample *ret);
 
 /** Part a sample's chain; without one, the chain is its ip. */
 void record_part_chain(const struct record_sample *sample, struct record_chain *ret);

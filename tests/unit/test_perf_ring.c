@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapt.h"
 #include "event.h"
 #include "procfs.h"
 #include "record.h"
@@ -202,6 +203,80 @@ START_TEST(test_short_samples_are_refused)
 }
 END_TEST
 
+#define COPY_TYPE (EVENT_SAMPLE_TYPE | PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER)
+
+/* A sample with registers and a copy: regs_abi 0 has no registers, asked 0 has no copy. */
+static size_t make_copy(uint64_t *words, uint64_t regs_abi, uint64_t asked, uint64_t copied)
+{
+	struct perf_event_header header;
+	size_t at = make_sample(words, 1, 2) / 8;
+
+	words[at++] = regs_abi;
+	for (int i = 0; regs_abi && i < __builtin_popcountll(EVENT_USER_REGS); i++) {
+		words[at++] = 0x100 + (uint64_t)i;
+	}
+	words[at++] = asked;
+	for (uint64_t i = 0; i < asked / 8; i++) {
+		words[at++] = 0x5000 + i;
+	}
+	if (asked) {
+		words[at++] = copied;
+	}
+	memcpy(&header, words, 8);
+	header.size = (uint16_t)(at * 8);
+	memcpy(words, &header, 8);
+	return at * 8;
+}
+
+START_TEST(test_registers_and_copies_are_read)
+{
+	struct record_sample sample;
+	uint64_t words[256];
+	size_t bytes = make_copy(words, PERF_SAMPLE_REGS_ABI_64, 64, 40);
+
+	ck_assert(record_parse_sample((const void *)words, COPY_TYPE, &sample));
+	ck_assert_uint_eq(sample.chain_count, 2);
+	ck_assert_uint_eq(sample.regs[8], 0x108);
+	ck_assert_uint_eq(sample.stack_bytes, 40);
+	ck_assert_uint_eq(sample.stack_asked, 64);
+	ck_assert_uint_eq(((const uint64_t *)sample.stack)[7], 0x5007);
+	for (size_t size = 8; size < bytes; size += 8) { /* cut anywhere, it is refused */
+		struct perf_event_header header;
+
+		memcpy(&header, words, 8);
+		header.size = (uint16_t)size;
+		memcpy(words, &header, 8);
+		ck_assert(!record_parse_sample((const void *)words, COPY_TYPE, &sample));
+	}
+	make_copy(words, PERF_SAMPLE_REGS_ABI_64, 64, 72); /* more copied than there was room for */
+	ck_assert(!record_parse_sample((const void *)words, COPY_TYPE, &sample));
+	make_copy(words, PERF_SAMPLE_REGS_ABI_NONE, 0, 0); /* a kernel thread */
+	ck_assert(record_parse_sample((const void *)words, COPY_TYPE, &sample));
+	ck_assert_ptr_null(sample.regs);
+	ck_assert_ptr_null(sample.stack);
+	make_copy(words, PERF_SAMPLE_REGS_ABI_32, 64, 0);
+	ck_assert(record_parse_sample((const void *)words, COPY_TYPE, &sample));
+	ck_assert_uint_eq(sample.regs_abi, PERF_SAMPLE_REGS_ABI_32);
+	ck_assert_ptr_null(sample.stack);
+}
+END_TEST
+
+START_TEST(test_copies_fit_what_walks_need)
+{
+	const uint64_t second = 1000000000ull;
+
+	ck_assert_int_eq(adapt_decide(false, 10, 0, 4096, second), ADAPT_STAY);       /* too few to tell */
+	ck_assert_int_eq(adapt_decide(false, 100, 0, 4096, second / 2), ADAPT_STAY);  /* neither many nor long */
+	ck_assert_int_eq(adapt_decide(false, 100, 0, 4096, second), ADAPT_SHRINK);
+	ck_assert_int_eq(adapt_decide(false, 200, 0, 4096, second / 9), ADAPT_SHRINK);
+	ck_assert_int_eq(adapt_decide(false, 200, 0, 20000, second), ADAPT_SETTLE);   /* would fit, without a margin */
+	ck_assert_int_eq(adapt_decide(false, 200, 1, 4096, second), ADAPT_SETTLE);    /* deeper than the largest copy */
+	ck_assert_int_eq(adapt_decide(true, 1000, 0, 20000, second), ADAPT_STAY);
+	ck_assert_int_eq(adapt_decide(true, 1000, 1, 4096, second), ADAPT_GROW);
+	ck_assert_int_eq(adapt_decide(true, 10000, 5, 4096, second), ADAPT_STAY);     /* one in 2000 */
+}
+END_TEST
+
 START_TEST(test_chain_is_parted_at_marks)
 {
 	uint64_t chain[] = { (uint64_t)PERF_CONTEXT_KERNEL, 0xffffffff81000010, 0xffffffff81000020,
@@ -335,6 +410,8 @@ int main(void)
 	tcase_set_timeout(rings, 60);
 	suite_add_tcase(suite, rings);
 	tcase_add_test(records, test_short_samples_are_refused);
+	tcase_add_test(records, test_registers_and_copies_are_read);
+	tcase_add_test(records, test_copies_fit_what_walks_need);
 	tcase_add_test(records, test_chain_is_parted_at_marks);
 	tcase_add_test(records, test_without_chain_the_ip_is_the_stack);
 	tcase_add_test(records, test_lost_records);
