@@ -46,7 +46,16 @@ static const char *next_word(const char *list, char *word, size_t word_bytes)
 	return end;
 }
 
-/* Whether word is "stage.port" or "stage", with stage this section's name or one of its instances. */
+/* An output of an expanded stage, or a stored artifact. */
+struct offer {
+	const char *stage;
+	const char *port;
+	const char *type;
+	const char *signal;
+	struct plan_edge edge;
+};
+
+/* Whether word is "stage.port" or "stage". */
 static bool word_names(const char *word, const char *stage, const char *port)
 {
 	size_t stage_bytes = strlen(stage);
@@ -55,6 +64,13 @@ static bool word_names(const char *word, const char *stage, const char *port)
 		return false;
 	}
 	return word[stage_bytes] == '\0' || (word[stage_bytes] == '.' && str_equal(word + stage_bytes + 1, port));
+}
+
+/* Likewise; a section that became several stages names all of them. */
+static bool word_names_offer(const char *word, const struct offer *offer)
+{
+	return word_names(word, offer->stage, offer->port) ||
+	       (offer->edge.output != NULL && word_names(word, offer->edge.output->stage->section, offer->port));
 }
 
 static bool word_names_node(const char *word, const struct section_node *node)
@@ -95,10 +111,17 @@ bool join_depends(const struct section_graph *graph, const struct section_node *
 	return false;
 }
 
+/* An artifact that is there already is not taken twice: all in it would count double. */
 static int add_edge(struct plan_edge **edges, size_t *count, struct plan_edge edge)
 {
-	struct plan_edge *grown = realloc(*edges, (*count + 1) * sizeof(**edges));
+	struct plan_edge *grown;
 
+	for (size_t i = 0; i < *count; i++) {
+		if ((*edges)[i].output == edge.output && (*edges)[i].stored == edge.stored) {
+			return 0;
+		}
+	}
+	grown = realloc(*edges, (*count + 1) * sizeof(**edges));
 	if (grown == NULL) {
 		return PFC_ENOMEM;
 	}
@@ -106,15 +129,6 @@ static int add_edge(struct plan_edge **edges, size_t *count, struct plan_edge ed
 	*edges = grown;
 	return 0;
 }
-
-/* Calls visit for each output of each expanded stage, then for each stored artifact. */
-struct offer {
-	const char *stage;
-	const char *port;
-	const char *type;
-	const char *signal;
-	struct plan_edge edge;
-};
 
 struct offer_walk {
 	const struct section_graph *graph;
@@ -176,13 +190,17 @@ static void list_offers(const struct section_graph *graph, const struct section_
 	}
 }
 
-static void list_makers(const struct section_graph *graph, const char *type, struct str *text)
+/* Plugins that make what the input takes; one that takes over its input's signal may. */
+static void list_makers(const struct section_graph *graph, const struct manifest_port *input, struct str *text)
 {
 	for (size_t i = 0; i < registry_count(graph->registry); i++) {
 		const struct manifest *manifest = registry_at(graph->registry, i);
 
 		for (size_t j = 0; j < manifest->port_count; j++) {
-			if (manifest->ports[j].is_output && str_equal(manifest->ports[j].type, type)) {
+			const struct manifest_port *port = &manifest->ports[j];
+
+			if (port->is_output && (join_matches(input, port->type, port->signal) ||
+						(str_equal(port->type, input->type) && port->signal[0] == '\0'))) {
 				str_format(text, "%s%s", text->bytes > 0 ? ", " : "", manifest->id);
 				break;
 			}
@@ -214,7 +232,7 @@ static int collect_word(const struct section_graph *graph, const struct section_
 			if (!same) {
 				continue;
 			}
-		} else if (stored != NULL || !word_names(word, offer.stage, offer.port)) {
+		} else if (stored != NULL || !word_names_offer(word, &offer)) {
 			continue;
 		}
 		if (!str_equal(offer.type, port->type)) {
@@ -264,7 +282,7 @@ static void complain_missing(const struct section_graph *graph, const struct sec
 {
 	struct str makers = { 0 };
 
-	list_makers(graph, port->type, &makers);
+	list_makers(graph, port, &makers);
 	diag_add(graph->diags, DIAG_ERROR, &node->section->origin,
 		 "%s.%s needs %s%s%s, and no stage makes it; plugins that do: %s", node->section->name, port->name,
 		 port->type, port->signal[0] != '\0' ? " of signal " : "", port->signal,

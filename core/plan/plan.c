@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "plan/join.h"
 #include "plan/stored.h"
+#include "plan/unique.h"
 
 static const char *const reserved_keys[] = { "use", "input.", "on_failure", "enabled", NULL };
 
@@ -396,6 +397,7 @@ static void complain_cycle(const struct section_graph *graph, const bool *takes)
 			}
 		}
 	} while (at != start && text.bytes < 600);
+	str_add(&text, at != start ? "... takes from " : "");
 	str_add(&text, graph->nodes[start].section->name);
 	diag_add(graph->diags, DIAG_ERROR, &graph->nodes[start].section->origin,
 		 "stages wait for each other: %s; name what each takes with input.PORT = STAGE.PORT", str_text(&text));
@@ -438,55 +440,28 @@ static int graph_expand(struct section_graph *graph, struct plan *plan, struct p
 
 /* ---- checks of the whole ---- */
 
-/* Two documents of one name: the later ones carry their stage's name, before the ending. */
-static int make_paths_unique(struct plan *plan, struct pfc_error *err)
+/* A stage that measures CPU time, besides this one; NULL when there is none. */
+static const struct plan_stage *other_cpu_stage(const struct plan *plan, const struct plan_stage *besides)
 {
 	for (size_t i = 0; i < plan->stage_count; i++) {
-		for (size_t o = 0; o < plan->stages[i]->output_count; o++) {
-			struct plan_output *output = &plan->stages[i]->outputs[o];
-			bool clash = false;
-			const char *dot;
-			char *path;
+		const struct plan_stage *stage = plan->stages[i];
 
-			for (size_t j = 0; j <= i && !clash; j++) {
-				size_t before = j < i ? plan->stages[j]->output_count : o;
-
-				for (size_t p = 0; p < before && !clash; p++) {
-					clash = str_equal(plan->stages[j]->outputs[p].path, output->path);
-				}
+		for (size_t o = 0; stage != besides && plan_is_measuring(stage) && o < stage->output_count; o++) {
+			if (str_equal(stage->outputs[o].signal, "cpu")) {
+				return stage;
 			}
-			if (!clash) {
-				continue;
-			}
-			dot = strrchr(output->path, '.');
-			dot = dot != NULL ? dot : output->path + strlen(output->path);
-			path = str_printf("%.*s.%s%s", (int)(dot - output->path), output->path, plan->stages[i]->name, dot);
-			if (path == NULL) {
-				return error_nomem(err);
-			}
-			free(output->path);
-			output->path = path;
-			output->link[0] = '\0';
 		}
 	}
-	return 0;
+	return NULL;
 }
 
 static void warn_interference(const struct plan *plan, struct diag_list *diags)
 {
-	const struct plan_stage *cpu = NULL;
-
 	for (size_t i = 0; i < plan->stage_count; i++) {
-		for (size_t o = 0; o < plan->stages[i]->output_count; o++) {
-			if (plan_is_measuring(plan->stages[i]) && str_equal(plan->stages[i]->outputs[o].signal, "cpu")) {
-				cpu = plan->stages[i];
-			}
-		}
-	}
-	for (size_t i = 0; cpu != NULL && i < plan->stage_count; i++) {
 		const struct plan_stage *stage = plan->stages[i];
+		const struct plan_stage *cpu = other_cpu_stage(plan, stage);
 
-		if (stage != cpu && plan_is_measuring(stage) && stage->manifest->perturbs) {
+		if (cpu != NULL && plan_is_measuring(stage) && stage->manifest->perturbs) {
 			diag_add(diags, DIAG_WARNING, &stage->origin,
 				 "%s slows the target down while %s measures its CPU; run them apart for true shares",
 				 stage->name, cpu->name);
@@ -551,19 +526,55 @@ static bool has_stage(const struct plan *plan, const struct plan_stage *stage)
 	return false;
 }
 
-/* Keeps the stages of one section, and what they take from. */
-static void keep_only(struct plan *plan, const char *section)
+/* `only` names no stage: say which it may name. Where a section was refused that is told already. */
+static int complain_only(const struct plan *plan, const char *only, struct diag_list *diags, struct pfc_error *err)
+{
+	const char **names = calloc(plan->stage_count + 1, sizeof(*names));
+	struct str all = { 0 };
+	const char *nearest;
+
+	if (names == NULL) {
+		return error_nomem(err);
+	}
+	for (size_t i = 0; i < plan->stage_count; i++) {
+		names[i] = plan->stages[i]->section;
+		if (i == 0 || !str_equal(names[i], names[i - 1])) {
+			str_format(&all, "%s%s", all.bytes > 0 ? ", " : "", names[i]);
+		}
+	}
+	nearest = str_nearest(only, names, plan->stage_count);
+	if (diag_errors(diags) == 0) {
+		diag_add(diags, DIAG_ERROR, &(struct origin){ .file = "command line" },
+			 "\"%s\" is no stage here%s%s%s; there are: %s", only, nearest != NULL ? "; did you mean \"" : "",
+			 nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "",
+			 all.bytes > 0 ? str_text(&all) : "none");
+	}
+	str_finish(&all);
+	free(names);
+	return 0;
+}
+
+/* Keeps the stages of one section, or the one of that name, and what they take from. */
+static int keep_only(struct plan *plan, const char *only, struct diag_list *diags, struct pfc_error *err)
 {
 	bool *keep = calloc(plan->stage_count + 1, sizeof(*keep));
+	bool found = false;
 	size_t kept = 0;
+	int rc = 0;
 
 	if (keep == NULL) {
-		return;
+		return error_nomem(err);
+	}
+	for (size_t i = 0; i < plan->stage_count; i++) {
+		keep[i] = str_equal(plan->stages[i]->section, only) || str_equal(plan->stages[i]->name, only);
+		found |= keep[i];
+	}
+	if (!found) {
+		rc = complain_only(plan, only, diags, err);
 	}
 	for (size_t i = plan->stage_count; i-- > 0;) {
 		const struct plan_stage *stage = plan->stages[i];
 
-		keep[i] = keep[i] || str_equal(stage->section, section);
 		for (size_t p = 0; keep[i] && p < stage->input_count; p++) {
 			for (size_t e = 0; e < stage->inputs[p].edge_count; e++) {
 				const struct plan_output *output = stage->inputs[p].edges[e].output;
@@ -585,6 +596,7 @@ static void keep_only(struct plan *plan, const char *section)
 	}
 	plan->stage_count = kept;
 	free(keep);
+	return rc;
 }
 
 static void graph_finish(struct section_graph *graph)
@@ -620,7 +632,7 @@ int plan_build(const struct config *config, struct registry *registry, const str
 		rc = graph_expand(&graph, plan, err);
 	}
 	if (rc == 0) {
-		rc = make_paths_unique(plan, err);
+		rc = unique_paths(plan, err);
 	}
 	if (rc == 0) {
 		if (plan->stage_count == 0 && diag_errors(diags) == 0) {
@@ -630,8 +642,10 @@ int plan_build(const struct config *config, struct registry *registry, const str
 		check_target(plan, config, diags);
 		warn_interference(plan, diags);
 		if (mode->only != NULL) {
-			keep_only(plan, mode->only);
+			rc = keep_only(plan, mode->only, diags, err);
 		}
+	}
+	if (rc == 0) {
 		*ret = plan;
 		plan = NULL;
 	}

@@ -81,7 +81,7 @@ struct plan_mode {
 	/* replay: drivers and collectors are left out, their artifacts come from here. [moved] into the plan. */
 	bool is_replay;
 	struct plan_stored *stored;
-	const char *only; /* replay: only this section and what it needs; NULL for all */
+	const char *only; /* only this section or stage, and what it needs; NULL for all */
 };
 
 /**
