@@ -187,6 +187,7 @@ static bool take_container(const json_t *json, struct engine_container *ret)
 	copy_text(ret->project, sizeof(ret->project), json, "project");
 	ret->pid = pid > 0 && pid <= PID_MAX ? (int32_t)pid : 0;
 	ret->is_match = json_is_true(json_object_get(json, "match"));
+	ret->was_oom = json_is_true(json_object_get(json, "oom"));
 	digits = strspn(ret->id, "0123456789abcdef");
 	return digits == CGROUP_ID_BYTES - 1 && ret->id[digits] == '\0';
 }

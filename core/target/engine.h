@@ -38,6 +38,7 @@ struct engine_container {
 	char project[ENGINE_TEXT_BYTES];
 	int32_t pid; /* of its first process, in the engine's pid namespace; 0: not told */
 	bool is_match;
+	bool was_oom; /* it ended as the kernel killed for lack of memory; told of a single match */
 };
 
 struct engine_answer {

@@ -236,6 +236,7 @@ static json_t *boil_inspected(const json_t *one)
 	json_t *json = boil(json_object_get(config, "Labels"), text_of(one, "Id"), text_of(one, "Name"),
 			    text_of(config, "Image"), text_of(state, "Status"), "");
 
+	json_object_set_new(json, "oom", json_boolean(json_is_true(json_object_get(state, "OOMKilled"))));
 	json_object_set_new(json, "pid", json_integer(json_integer_value(json_object_get(state, "Pid"))));
 	return json;
 }

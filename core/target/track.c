@@ -42,7 +42,16 @@ static int adopt_all(struct tracker *tracker, struct pfc_error *err)
 	int32_t *pids = NULL;
 	size_t count = 0;
 	int status = tracker_adopt(tracker, tracker->root_pid);
+	bool is_any = status == 0;
 
+	/* A group is what is in it: one that may not be read (the machine's first process) does not stop the others. */
+	if (status < 0 && tracker->track_group != NULL && tracker_list(tracker, &pids, &count) == 0) {
+		for (size_t i = 0; i < count; i++) {
+			is_any = tracker_adopt(tracker, pids[i]) == 0 || is_any;
+		}
+		free(pids);
+		return is_any ? PFC_OK : error_errno(err, -status, "read the maps of the target's processes");
+	}
 	if (status == -ESRCH) {
 		return error_set(err, PFC_ETARGET, "it has ended", "follow process %d", (int)tracker->root_pid);
 	}

@@ -135,6 +135,7 @@ struct track_group {
 	uint64_t ask_ns;   /* next question to the engine */
 	int64_t oom_kills; /* seen so far */
 	bool was_oom;
+	bool has_ended;
 	struct track_life lives[TRACK_LIVES_MAX];
 	uint32_t life_count;
 };

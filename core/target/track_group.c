@@ -141,11 +141,42 @@ static void note_oom(struct track_group *group)
 	group->oom_kills = kills >= 0 ? kills : group->oom_kills;
 }
 
-static void end(struct track_group *group)
+/* The kernel's counter went with the folder: the engine has read it in time. Lets go of the lock meanwhile. */
+static void ask_why(struct tracker *tracker)
 {
-	uint64_t one = 1;
-	ssize_t ignored = write(group->ended_fd, &one, sizeof(one));
+	struct track_group *group = tracker->track_group;
+	struct engine_query query = { .container = group->container.id, .socket = group->container.engine };
+	struct engine_answer answer = { .count = 0 };
+	bool was_oom = false;
 
+	pthread_mutex_unlock(&tracker->lock);
+	if (engine_ask(&query, &answer, NULL) == PFC_OK) {
+		for (size_t i = 0; i < answer.count; i++) {
+			was_oom = was_oom || (answer.containers[i].was_oom && answer.containers[i].is_match);
+		}
+		engine_answer_finish(&answer);
+	}
+	pthread_mutex_lock(&tracker->lock);
+	if (was_oom && !group->was_oom) {
+		group->was_oom = true;
+		log_warning("the kernel killed in %s for lack of memory", group->container.name);
+	}
+}
+
+static void end(struct tracker *tracker)
+{
+	struct track_group *group = tracker->track_group;
+	uint64_t one = 1;
+	ssize_t ignored;
+
+	if (group->has_ended) {
+		return;
+	}
+	group->has_ended = true;
+	if (group->has_query && group->container.engine[0] != '\0') {
+		ask_why(tracker);
+	}
+	ignored = write(group->ended_fd, &one, sizeof(one));
 	(void)ignored;
 }
 
@@ -179,7 +210,7 @@ static void look_at_dead(struct tracker *tracker, uint64_t now_ns)
 		note_oom(group);
 	}
 	if (!group->follow || now_ns > life->gone_ns + GRACE_NS) {
-		end(group);
+		end(tracker);
 	} else if (group->has_query && now_ns >= group->ask_ns) {
 		find_successor(tracker, now_ns);
 	}
@@ -206,7 +237,7 @@ void track_group_look(struct tracker *tracker)
 		if (group->follow) {
 			begin_life(tracker, pids[0], now_ns);
 		} else {
-			end(group);
+			end(tracker);
 		}
 	} else {
 		note_oom(group);
