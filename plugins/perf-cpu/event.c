@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The choice of event: see event.h. Adding an event that samples CPU work is one line of the table. */
+/* The choice of event: see event.h. */
 #include "event.h"
 
 #include <errno.h>
@@ -11,52 +11,26 @@
 #include <unistd.h>
 
 #include "procfs.h"
+#include "spec.h"
 
 #define NS_PER_S 1000000000ull
 
-struct event_def {
-	const char *name;
-	uint32_t type;
-	uint64_t config;
-	bool is_clock;
-};
-
-static const struct event_def event_defs[] = {
-	{ "cpu-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, true },
-	{ "task-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK, true },
-	{ "cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, false },
-	{ "ref-cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_REF_CPU_CYCLES, false },
-	{ "instructions", PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS, false },
-	{ "cache-references", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_REFERENCES, false },
-	{ "cache-misses", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_MISSES, false },
-	{ "branches", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_INSTRUCTIONS, false },
-	{ "branch-misses", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_MISSES, false },
-	{ "stalled-cycles-frontend", PERF_TYPE_HARDWARE, PERF_COUNT_HW_STALLED_CYCLES_FRONTEND, false },
-	{ "stalled-cycles-backend", PERF_TYPE_HARDWARE, PERF_COUNT_HW_STALLED_CYCLES_BACKEND, false },
-};
-
-#define EVENT_DEF_COUNT (sizeof(event_defs) / sizeof(event_defs[0]))
-
-static const struct event_def *def_find(const char *name)
+int event_refuse_word(const char *option, const char *word, int error, struct refusal *refusal)
 {
-	for (size_t i = 0; i < EVENT_DEF_COUNT; i++) {
-		if (strcmp(event_defs[i].name, name) == 0) {
-			return &event_defs[i];
-		}
+	char names[448] = "perf's words: ";
+
+	if (error == -EINVAL) {
+		spec_names(names + strlen(names), sizeof(names) - strlen(names) - 32);
+		strcat(names, ", rNNN, SYSTEM:TRACEPOINT");
+		return refusal_set(refusal, PFC_EINVAL, "no such event", names, "%s = %.64s", option, word);
 	}
-	return NULL;
-}
-
-void event_names(char *to, size_t to_bytes)
-{
-	size_t at = 0;
-
-	to[0] = '\0';
-	for (size_t i = 0; i < EVENT_DEF_COUNT && at < to_bytes; i++) {
-		int n = snprintf(to + at, to_bytes - at, "%s%s", i ? ", " : "", event_defs[i].name);
-
-		at += n > 0 ? (size_t)n : 0;
+	if (error == -EACCES) {
+		return refusal_set(refusal, PFC_EPERM, "tracefs may not be read, and it has the tracepoint's number",
+				   "run as root; see ls /sys/kernel/tracing/events", "%s = %.64s", option, word);
 	}
+	return refusal_set(refusal, PFC_ENOTSUP, "this kernel shows no such tracepoint",
+			   "see ls /sys/kernel/tracing/events; if that is empty: mount -t tracefs nodev "
+			   "/sys/kernel/tracing", "%s = %.64s", option, word);
 }
 
 int event_open(const struct perf_event_attr *attr, int32_t pid, int32_t cpu)
@@ -110,7 +84,7 @@ void event_attr(const struct event *event, struct perf_event_attr *ret)
 	}
 }
 
-static void event_init(const struct event_def *def, const struct event_wish *wish, struct event *ret)
+static void event_init(const struct event_spec *def, const struct event_wish *wish, struct event *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->name = def->name;
@@ -125,6 +99,9 @@ static void event_init(const struct event_def *def, const struct event_wish *wis
 	ret->frequency_hz = wish->frequency_hz;
 	/* A clock's rate is exact by its period; the kernel's frequency control was seen to drift with cpu-clock. */
 	ret->period = def->is_clock ? (NS_PER_S + wish->frequency_hz / 2) / wish->frequency_hz : 0;
+	if (def->type == PERF_TYPE_TRACEPOINT) { /* each one, as perf does */
+		ret->period = 1;
+	}
 }
 
 static void note_add(struct event *event, const char *text)
@@ -209,11 +186,13 @@ static bool is_missing(int error)
 
 static int choose_auto(const struct event_wish *wish, struct event *ret, struct refusal *refusal)
 {
+	struct event_spec spec;
 	struct event event;
 	char text[128];
 	int rc;
 
-	event_init(def_find("cycles"), wish, &event);
+	(void)spec_parse("cycles", &spec);
+	event_init(&spec, wish, &event);
 	clamp_stack(&event);
 	rc = try_open(&event);
 	if (rc == 0 && does_count(&event)) {
@@ -222,7 +201,8 @@ static int choose_auto(const struct event_wish *wish, struct event *ret, struct 
 	}
 	snprintf(text, sizeof(text), "hardware cycles: %s; sampling cpu-clock instead",
 		 rc == 0 ? "they do not count here" : is_missing(rc) ? "not on this machine" : strerror(-rc));
-	event_init(def_find("cpu-clock"), wish, &event);
+	(void)spec_parse("cpu-clock", &spec);
+	event_init(&spec, wish, &event);
 	note_add(&event, text);
 	clamp_stack(&event);
 	rc = try_open(&event);
@@ -235,26 +215,46 @@ static int choose_auto(const struct event_wish *wish, struct event *ret, struct 
 
 int event_choose(const struct event_wish *wish, struct event *ret, struct refusal *refusal)
 {
-	const struct event_def *def;
+	struct event_spec spec;
 	struct event event;
-	char names[400];
 	int rc;
 
 	if (strcmp(wish->name, "auto") == 0) {
 		return choose_auto(wish, ret, refusal);
 	}
-	def = def_find(wish->name);
-	if (!def) {
-		strcpy(names, "one of: auto, ");
-		event_names(names + strlen(names), sizeof(names) - strlen(names));
-		return refusal_set(refusal, PFC_EINVAL, "no such event", names, "event = %.64s", wish->name);
+	rc = spec_parse(wish->name, &spec);
+	if (rc != 0) {
+		return event_refuse_word("event", wish->name, rc, refusal);
 	}
-	event_init(def, wish, &event);
+	event_init(&spec, wish, &event);
 	clamp_stack(&event);
 	rc = try_open(&event);
 	if (rc < 0) {
-		return refusal_explain(-rc, def->name, 0, -1, refusal);
+		return refusal_explain(-rc, spec.name, 0, -1, refusal);
 	}
 	*ret = event;
 	return 0;
+}
+
+int event_choose_first(const struct event_wish *wish, const char *const *words, uint32_t word_count, struct event *ret,
+		       struct refusal *refusal)
+{
+	struct event_wish one = *wish;
+	char lacking[160] = "";
+	char text[256];
+	int rc = PFC_EINVAL;
+
+	for (uint32_t i = 0; i < word_count; i++) {
+		one.name = words[i];
+		rc = event_choose(&one, ret, refusal);
+		if (rc == 0 && lacking[0]) {
+			snprintf(text, sizeof(text), "not on this machine: %s; sampling %s instead", lacking, ret->name);
+			note_add(ret, text);
+		}
+		if (rc != PFC_ENOTSUP) {
+			return rc;
+		}
+		snprintf(lacking + strlen(lacking), sizeof(lacking) - strlen(lacking), "%s%s", i ? ", " : "", words[i]);
+	}
+	return word_count ? rc : event_choose(wish, ret, refusal);
 }

@@ -57,6 +57,10 @@ struct event {
 /** Choose and try. Returns 0, or refusal->status with the reason in refusal; *ret is written only on success. */
 int event_choose(const struct event_wish *wish, struct event *ret, struct refusal *refusal);
 
+/** Likewise the first of several that this machine has; a note says which it lacks. Without words: wish->name. */
+int event_choose_first(const struct event_wish *wish, const char *const *words, uint32_t word_count, struct event *ret,
+		       struct refusal *refusal);
+
 /** The attributes under which the event is opened, disabled and inherited. */
 void event_attr(const struct event *event, struct perf_event_attr *ret);
 
@@ -66,7 +70,7 @@ int event_open(const struct perf_event_attr *attr, int32_t pid, int32_t cpu);
 /** Likewise on a control group's folder, open as folder_fd, on one CPU; `attr` is changed to what such an event may be. */
 int event_open_group(struct perf_event_attr *attr, int32_t folder_fd, int32_t cpu);
 
-/** Names of all events, "a, b, c", for a message. */
-void event_names(char *to, size_t to_bytes);
+/** Refuse a word that spec_parse refused; `option` is whose word it is. Returns refusal->status. */
+int event_refuse_word(const char *option, const char *word, int error, struct refusal *refusal);
 
 #endif

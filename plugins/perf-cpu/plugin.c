@@ -14,6 +14,7 @@
 #include "adapt.h"
 #include "attach.h"
 #include "callgraph.h"
+#include "counters.h"
 #include "drain.h"
 #include "event.h"
 #include "procfs.h"
@@ -34,6 +35,8 @@ struct perf_cpu {
 	const struct pfc_host *host;
 	struct event_wish wish;
 	struct callgraph callgraph;
+	struct pfc_value events; /* the option's words */
+	struct counters counters;
 	struct event event;
 	struct ring *rings;
 	uint32_t ring_count;
@@ -65,7 +68,11 @@ static int32_t perf_cpu_create(const struct pfc_host *host, void **ret_self)
 		return host->fail(host->ctx, PFC_ENOMEM, "create perf-cpu", "out of memory", NULL);
 	}
 	self->host = host;
-	self->wish.name = pfc_option_text(host, "event", "auto");
+	self->events.struct_size = sizeof(self->events);
+	if (host->option(host->ctx, "event", &self->events) != PFC_OK) {
+		self->events.item_count = 0;
+	}
+	self->wish.name = "auto";
 	self->wish.frequency_hz = (uint64_t)pfc_option_int(host, "frequency", 997);
 	self->wish.max_stack = (uint32_t)pfc_option_int(host, "max_stack", 127);
 	self->wish.kernel = pfc_option_int(host, "kernel", 1) != 0;
@@ -123,18 +130,28 @@ static int choose_event(struct perf_cpu *self, struct refusal *refusal)
 	int rc;
 
 	callgraph_wish(&self->callgraph, &self->wish);
-	rc = event_choose(&self->wish, &self->event, refusal);
+	rc = event_choose_first(&self->wish, self->events.items, self->events.item_count, &self->event, refusal);
 	if (rc == PFC_ENOTSUP && self->callgraph.is_auto && self->callgraph.mode == CALLGRAPH_DWARF) {
 		struct callgraph callgraph = self->callgraph;
 
 		callgraph_fall_back(&callgraph, "this kernel does not copy user stacks");
 		callgraph_wish(&callgraph, &self->wish);
-		if (event_choose(&self->wish, &self->event, &second) == 0) {
+		if (event_choose_first(&self->wish, self->events.items, self->events.item_count, &self->event, &second) == 0) {
 			self->callgraph = callgraph;
 			return 0;
 		}
 	}
 	return rc;
+}
+
+static int parse_counters(struct perf_cpu *self, struct refusal *refusal)
+{
+	struct pfc_value words = { .struct_size = sizeof(words) };
+
+	if (self->host->option(self->host->ctx, "counters", &words) != PFC_OK) {
+		words.item_count = 0;
+	}
+	return counters_parse(&self->counters, words.items, words.item_count, refusal);
 }
 
 static int32_t perf_cpu_probe(void *ctx)
@@ -161,6 +178,9 @@ static int32_t perf_cpu_probe(void *ctx)
 	if (self->event.note[0]) {
 		log_text(self, self->wish.kernel && !self->event.kernel ? PFC_LOG_WARNING : PFC_LOG_INFO,
 			 self->event.note);
+	}
+	if (parse_counters(self, &refusal) != PFC_OK) {
+		return fail(self, &refusal);
 	}
 	return probe_target(self);
 }
@@ -312,6 +332,44 @@ static int32_t attach_target(struct perf_cpu *self)
 	return PFC_OK;
 }
 
+/* What cannot be counted is said and left out: the samples are what the run is for. */
+static void open_counters(struct perf_cpu *self)
+{
+	struct refusal refusal;
+	char text[640];
+
+	if (self->counters.count && self->attach.group) {
+		log_text(self, PFC_LOG_WARNING, "counters of a control group are not there yet, continuing without them");
+		counters_close(&self->counters);
+		return;
+	}
+	if (counters_open(&self->counters, &self->attach, &refusal) != PFC_OK) {
+		snprintf(text, sizeof(text), "%s: %s, continuing without counters", refusal.what, refusal.why);
+		log_text(self, PFC_LOG_WARNING, text);
+		counters_close(&self->counters);
+	} else if (self->counters.missing[0]) {
+		snprintf(text, sizeof(text), "this machine does not count %s, continuing without them", self->counters.missing);
+		log_text(self, PFC_LOG_WARNING, text);
+	}
+}
+
+/* The sampled event took no turns with others: its times are the window's. */
+static int write_counters(struct perf_cpu *self, uint64_t counted)
+{
+	struct pfc_window window = { .struct_size = sizeof(window) };
+	struct counter_value total = { counted, 0, 0 };
+	const struct pfc_writer *writer;
+
+	if (self->host->window(self->host->ctx, &window) == PFC_OK && window.t1_ns > window.t0_ns) {
+		total.enabled_ns = total.running_ns = window.t1_ns - window.t0_ns;
+	}
+
+	if (self->host->output(self->host->ctx, "counters", &writer) != PFC_OK) {
+		return PFC_OK;
+	}
+	return counters_write(&self->counters, &self->event, &total, writer);
+}
+
 static int32_t open_session(struct perf_cpu *self)
 {
 	const struct pfc_host *host = self->host;
@@ -340,6 +398,7 @@ static int32_t perf_cpu_prepare(void *ctx)
 		rc = attach_target(self);
 	}
 	if (rc == PFC_OK) {
+		open_counters(self);
 		rc = open_session(self);
 	}
 	return rc;
@@ -350,6 +409,7 @@ static int32_t perf_cpu_start(void *ctx, uint64_t t0_ns)
 	struct perf_cpu *self = ctx;
 
 	self->adapt.start_ns = t0_ns;
+	counters_control(&self->counters, true);
 	attach_enable(&self->attach);
 	return PFC_OK;
 }
@@ -366,6 +426,7 @@ static int32_t perf_cpu_stop(void *ctx, uint64_t t1_ns)
 	struct perf_cpu *self = ctx;
 
 	attach_disable(self->drain.attach);
+	counters_control(&self->counters, false);
 	return drain_all(&self->drain);
 }
 
@@ -464,6 +525,10 @@ static int32_t perf_cpu_finish(void *ctx)
 	state_facts(self);
 	compare_with_count(self, counted);
 	host->metric(host->ctx, "samples", (double)drain->stacks->sample_count(drain->session));
+	rc = write_counters(self, counted);
+	if (rc != PFC_OK) {
+		return rc;
+	}
 	rc = drain->stacks->finish(drain->session);
 	if (rc == PFC_ENODATA) {
 		return host->fail(host->ctx, PFC_ENODATA, "sample the target's CPU time",
@@ -489,6 +554,7 @@ static void perf_cpu_destroy(void *ctx)
 		ring_close(&self->rings[i]);
 	}
 	free(self->rings);
+	counters_close(&self->counters);
 	free(self->group);
 	free(self);
 }

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "report.h"
 
@@ -71,7 +72,10 @@ static int write_report(const struct pfc_host *host, struct report *report)
 	int status;
 
 	report_head(report, "Report", &text);
-	status = report_tables(report, &text);
+	status = report->counters ? report_counters(report->counters, report->window_ns, &text) : PFC_OK;
+	if (status == PFC_OK) {
+		status = report_tables(report, &text);
+	}
 	if (status == PFC_OK) {
 		status = report_tree(report, &text);
 	}
@@ -91,6 +95,19 @@ static int write_symbols(const struct pfc_host *host, struct report *report)
 	return write_text(host, "perf_symbols", &text);
 }
 
+/* The counters of the stage that made the stacks; another's say nothing about them. */
+static const struct pfc_reader *find_counters(const struct pfc_host *host, const struct profile *profile)
+{
+	struct pfc_artifact about = { .struct_size = sizeof(about) };
+	const struct pfc_reader *reader;
+
+	if (host->input_count(host->ctx, "counters") == 0 || host->input(host->ctx, "counters", 0, &reader) != PFC_OK ||
+	    reader->describe(reader->ctx, &about) != PFC_OK || strcmp(about.producer, profile->producer) != 0) {
+		return NULL;
+	}
+	return reader;
+}
+
 static int32_t report_on(const struct pfc_host *host, const struct pfc_reader *reader,
 			 struct profile *profile)
 {
@@ -99,7 +116,13 @@ static int32_t report_on(const struct pfc_host *host, const struct pfc_reader *r
 				 .rows = (uint32_t)pfc_option_int(host, "rows", 40),
 				 .tree_min_pct = pfc_option_real(host, "tree_min", 1),
 				 .tree_depth = (uint32_t)pfc_option_int(host, "tree_depth", 100) };
+	struct pfc_window window = { .struct_size = sizeof(window) };
 	int status = health_read(profile, reader, &report.health);
+
+	report.counters = find_counters(host, profile);
+	if (host->window(host->ctx, &window) == PFC_OK && window.t1_ns > window.t0_ns) {
+		report.window_ns = window.t1_ns - window.t0_ns;
+	}
 
 	if (status == PFC_OK) {
 		status = rank_functions(profile, &report.functions);

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include <profcore/artifact.h>
+
 #include "lib/health.h"
 #include "lib/profile.h"
 #include "lib/rank.h"
@@ -13,6 +15,8 @@
 struct report {
 	struct profile *profile;
 	struct health health;
+	const struct pfc_reader *counters; /* NULL: none, or another's */
+	uint64_t window_ns;
 	struct rank functions;
 	const char *run_id;
 	uint32_t rows;
@@ -25,6 +29,12 @@ void report_head(const struct report *report, const char *what, struct text *to)
 
 /** Append the tables of perf_report but the call tree. Sorts report->functions. Returns 0 or PFC_ENOMEM. */
 int report_tables(struct report *report, struct text *to);
+
+/** A count that took turns, as if it had been counted all the time; NAN when it never was. */
+double report_scaled(uint64_t value, uint64_t enabled_ns, uint64_t running_ns);
+
+/** Append the table of counters. Returns 0 or PFC_ENOMEM. */
+int report_counters(const struct pfc_reader *reader, uint64_t window_ns, struct text *to);
 
 /** Append the call tree. Returns 0 or PFC_ENOMEM. */
 int report_tree(const struct report *report, struct text *to);

@@ -51,6 +51,7 @@ class Profile:
         manifest = json.loads((self.folder / "manifest.json").read_text())
         self.stage = next(stage for stage in manifest["stages"] if stage["name"] == "perf-cpu")
         self.artifact = self.stage["artifacts"][0]
+        self.log = "".join(path.read_text() for path in sorted((self.folder / "logs").iterdir()))
         self.facts = self.artifact["completeness"]
         if self.stage["state"] == "complete":
             reader = harness.source_dir() / "docs" / "read_artifact.py"
@@ -215,8 +216,34 @@ def test_idle_target_is_no_data(tmp):
 
 
 def test_unknown_event_is_refused_before_the_run(tmp):
-    profile = Profile(tmp, "sleep 30", "event = cpu-clok", code=2)
-    harness.check_in('did you mean "cpu-clock"', profile.result.err)
+    for option in ("event", "counters"):
+        profile = Profile(tmp, "sleep 30", f"{option} = cpu-clok", code=1)
+        harness.check_in(f"{option} = cpu-clok: no such event", profile.result.err)
+        harness.check_in("perf's words: cpu-clock, ", profile.result.err)
+
+
+def test_counters_and_what_the_machine_lacks(tmp):
+    """Software events are everywhere: task-clock is the CPU time that the sampled clock counted, too."""
+    options = "event = cpu-clock\ncounters = task-clock, faults, cycles, context-switches"
+    profile = Profile(tmp, f"{harness.workload('churn')} 2 50 50", options)
+    artifact = next(a for a in profile.stage["artifacts"] if a["port"] == "counters")
+    reader = harness.source_dir() / "docs" / "read_artifact.py"
+    rows = harness.run(["python3", reader, profile.folder / artifact["path"]]).ok().json()["tables"]["counters"]
+    values = {row["event"]: row for row in rows}
+    lacking = artifact["completeness"]["missing"]
+    assert ("cycles" in values) != ("cycles" in lacking), f"{values}, lacking {lacking}"
+    assert set(values) - {"cycles"} == {"cpu-clock", "task-clock", "page-faults", "context-switches"}, values
+    harness.check_near(values["task-clock"]["value"], values["cpu-clock"]["value"], 0.1 * values["cpu-clock"]["value"], "ns")
+    assert values["page-faults"]["value"] > 1000, values # 100 children at least a second, each with some
+    assert values["task-clock"]["running_ns"] == values["task-clock"]["enabled_ns"], values
+
+
+def test_first_event_that_the_machine_has(tmp):
+    profile = Profile(tmp, f"{harness.workload('churn')} 2 50 50", "event = r1234567, page-faults")
+    if profile.facts["event"] == "r1234567":
+        harness.skip("no-pmu", "this machine counts raw events")
+    assert profile.facts["event"] == "page-faults" and profile.facts["weight_unit"] == "count", profile.facts
+    harness.check_in("not on this machine: r1234567; sampling page-faults instead", profile.log)
 
 
 def test_event_that_the_machine_lacks(tmp):

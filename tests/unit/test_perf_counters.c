@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* plugins/perf-cpu: perf's words, groups of counters, sums and what a machine lacks, on a made-up kernel. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "counters.h"
+#include "spec.h"
+
+/* The made-up kernel: descriptors from 1000 on, so that close() of them does no harm. */
+struct opened {
+	uint32_t type;
+	uint64_t config;
+	int group_fd;
+	bool disabled;
+};
+
+static struct opened opened[64];
+static int open_count;
+static uint64_t lacking; /* bit n: PERF_TYPE_HARDWARE event n is missing */
+static bool groups_full; /* a second event in a group is one too many */
+
+static int fake_open(void *ctx, const struct perf_event_attr *attr, int32_t tid, int group_fd)
+{
+	(void)ctx;
+	ck_assert_int_gt(tid, 0);
+	ck_assert_uint_eq(attr->inherit, 1);
+	if (attr->type == PERF_TYPE_HARDWARE && (lacking >> attr->config & 1)) {
+		return -ENOENT;
+	}
+	if (group_fd >= 0 && groups_full) {
+		return -EINVAL;
+	}
+	opened[open_count] = (struct opened){ attr->type, attr->config, group_fd, attr->disabled };
+	return 1000 + open_count++;
+}
+
+/* Each runs half of the time; the value tells which descriptor it was. */
+static bool fake_read(void *ctx, int fd, struct counter_value *ret)
+{
+	(void)ctx;
+	*ret = (struct counter_value){ (uint64_t)fd, 2000, 1000 };
+	return true;
+}
+
+static struct counters counters;
+static struct attach attach;
+static struct attach_thread threads[3] = { { .pid = 5, .tid = 5 },
+					   { .pid = 5, .tid = 6 },
+					   { .tid = 7, .is_suspect = true } };
+
+static void parse(const char *const *words, uint32_t count)
+{
+	struct refusal refusal;
+
+	open_count = 0;
+	lacking = 0;
+	groups_full = false;
+	ck_assert_msg(counters_parse(&counters, words, count, &refusal) == 0, "%s: %s", refusal.what,
+		      refusal.why);
+	counters.open = fake_open;
+	counters.read = fake_read;
+	attach = (struct attach){ .threads = threads, .thread_count = 3, .event = { .kernel = true } };
+}
+
+static void open_all(void)
+{
+	struct refusal refusal;
+
+	ck_assert_msg(counters_open(&counters, &attach, &refusal) == 0, "%s: %s", refusal.what, refusal.why);
+}
+
+static void check_word(const char *word, const char *name, uint32_t type, uint64_t config)
+{
+	struct event_spec spec;
+
+	ck_assert_msg(spec_parse(word, &spec) == 0, "%s", word);
+	ck_assert_str_eq(spec.name, name);
+	ck_assert_uint_eq(spec.type, type);
+	ck_assert_uint_eq(spec.config, config);
+}
+
+START_TEST(test_words)
+{
+	static const char *const wrong[] = {
+		"",   "cycle", "r",      "rxyz",  "r12345678901234567", "a:b:c",
+		":b", "a:",    "../x:y", "a:b/c", "sched:..",           "cycles "
+	};
+	static const char *const nowhere[] = { "/nonexistent" };
+	struct event_spec spec;
+
+	check_word("cycles", "cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES);
+	check_word("cpu-cycles", "cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES);
+	check_word("faults", "page-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS);
+	check_word("cs", "context-switches", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES);
+	check_word("task-clock", "task-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK);
+	check_word("r1A2", "r1A2", PERF_TYPE_RAW, 0x1a2);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		ck_assert_msg(spec_parse_in(wrong[i], nowhere, 1, &spec) == -EINVAL, "\"%s\"", wrong[i]);
+	}
+	ck_assert_int_eq(spec_parse_in("sched:sched_switch", nowhere, 1, &spec), -ENOENT);
+}
+END_TEST
+
+START_TEST(test_tracepoints_have_the_id_of_tracefs)
+{
+	char folder[] = "/tmp/test-spec-XXXXXX";
+	const char *folders[] = { "/nonexistent", folder };
+	struct event_spec spec;
+	char path[128];
+	FILE *file;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/sched", folder);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	strcat(path, "/sched_switch");
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	strcat(path, "/id");
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	fputs("314\n", file);
+	fclose(file);
+	ck_assert_int_eq(spec_parse_in("sched:sched_switch", folders, 2, &spec), 0);
+	ck_assert_uint_eq(spec.type, PERF_TYPE_TRACEPOINT);
+	ck_assert_uint_eq(spec.config, 314);
+	unlink(path);
+	for (int i = 0; i < 3; i++) {
+		*strrchr(path, '/') = '\0';
+		rmdir(path);
+	}
+}
+END_TEST
+
+START_TEST(test_words_that_are_none_are_refused)
+{
+	const char *words[] = { "cycles", "cylces" };
+	struct refusal refusal;
+
+	ck_assert_int_eq(counters_parse(&counters, words, 2, &refusal), PFC_EINVAL);
+	ck_assert_ptr_nonnull(strstr(refusal.what, "cylces"));
+	ck_assert_ptr_nonnull(strstr(refusal.hint, "branch-misses"));
+}
+END_TEST
+
+START_TEST(test_ratios_share_a_group)
+{
+	const char *words[] = { "instructions", "task-clock", "cycles", "cache-misses", "cpu-cycles" };
+
+	parse(words, 5);
+	ck_assert_uint_eq(counters.count, 4); /* cycles twice is once */
+	ck_assert_int_eq(counters.items[2].partner, 0);
+	ck_assert_int_eq(counters.items[3].partner, -1); /* without cache-references it is no rate */
+	open_all();
+	ck_assert_int_eq(open_count, 8); /* of two threads; the late one has inherited */
+	ck_assert_uint_eq(counters.late, 1);
+	ck_assert_int_eq(opened[4].group_fd, 1000);
+	ck_assert(!opened[4].disabled); /* a member follows its leader */
+	ck_assert_int_eq(opened[5].group_fd, 1001);
+	ck_assert_int_eq(opened[6].group_fd, -1);
+	counters_close(&counters);
+}
+END_TEST
+
+START_TEST(test_a_group_that_does_not_fit_is_parted)
+{
+	const char *words[] = { "cycles", "instructions" };
+
+	parse(words, 2);
+	groups_full = true;
+	open_all();
+	ck_assert_int_eq(open_count, 4);
+	ck_assert_int_eq(opened[2].group_fd, -1);
+	ck_assert(opened[2].disabled);
+	counters_close(&counters);
+}
+END_TEST
+
+START_TEST(test_what_is_lacking_is_named_and_has_no_value)
+{
+	const char *words[] = { "cycles", "instructions", "page-faults" };
+	struct counter_value value = { 77, 77, 77 };
+
+	parse(words, 3);
+	lacking = 1 << PERF_COUNT_HW_CPU_CYCLES | 1 << PERF_COUNT_HW_INSTRUCTIONS;
+	open_all();
+	ck_assert_str_eq(counters.missing, "cycles, instructions");
+	ck_assert(!counters_sum(&counters, 0, &value));
+	ck_assert_uint_eq(value.value, 77);
+	ck_assert(counters_sum(&counters, 2, &value));
+	ck_assert_uint_eq(value.value, 1000 + 1001); /* both threads */
+	ck_assert_uint_eq(value.enabled_ns, 4000);
+	ck_assert_uint_eq(value.running_ns, 2000);
+	counters_close(&counters);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("perf_counters");
+	TCase *words = tcase_create("words");
+	TCase *kernel = tcase_create("made-up kernel");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_test(words, test_words);
+	tcase_add_test(words, test_tracepoints_have_the_id_of_tracefs);
+	tcase_add_test(words, test_words_that_are_none_are_refused);
+	tcase_add_test(kernel, test_ratios_share_a_group);
+	tcase_add_test(kernel, test_a_group_that_does_not_fit_is_parted);
+	tcase_add_test(kernel, test_what_is_lacking_is_named_and_has_no_value);
+	suite_add_tcase(suite, words);
+	suite_add_tcase(suite, kernel);
+	srunner_set_tap(runner, "-");
+	srunner_run_all(runner, CK_SILENT);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
