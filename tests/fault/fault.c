@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One host call after the other fails, over the whole life of a plugin, until none is left to fail:
+ *
+ *   fault PLUGINS_FOLDER ID
+ *
+ * Each life is a process of its own. It must end by itself, with success or an error that was explained by host->fail (not a
+ * writer's: the host knows that one), and destroy must work; under a sanitizer it must leak nothing. TAP: one line for each
+ * error that calls return.
+ */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "faulty_host.h"
+#include "synth.h"
+
+#define T0_NS         1000000000u
+#define WINDOW_NS     30000000u
+#define LIFE_S        60 /* a life that lasts longer hangs */
+#define CALLS_MAX     20000u
+#define COLLECTOR_MAX 120u /* each life of one that measures costs its window: beyond, in larger steps */
+
+/* What a life tells its parent. */
+struct outcome {
+	char failed[32]; /* the call that failed; "" when all went well */
+	int32_t status;  /* of the first callback that failed */
+	char callback[16];
+	unsigned explained;
+	uint64_t calls;
+	bool is_over; /* destroy returned */
+};
+
+struct life {
+	struct faulty_host faulty;
+	struct mem_artifact *artifacts[2];
+	const struct pfc_plugin *plugin;
+	struct outcome *outcome;
+	volatile bool is_burning;
+	pthread_t burner;
+};
+
+static void add_inputs(struct life *life)
+{
+	life->artifacts[0] = mem_artifact_create("perf-cpu", "stacks", "profcore.stacks/1", "cpu", 512);
+	life->artifacts[1] = mem_artifact_create("load-test", "requests", "profcore.requests/1", "", 50);
+	synth_service(mem_artifact_writer(life->artifacts[0]), T0_NS, 1, 1);
+	synth_requests(mem_artifact_writer(life->artifacts[1]), T0_NS, 99);
+	bench_host_input(&life->faulty.bench, "stacks", mem_artifact_reader(life->artifacts[0]));
+	bench_host_input(&life->faulty.bench, "requests", mem_artifact_reader(life->artifacts[1]));
+}
+
+/* Port 1 of the loopback answers nobody: each connection is refused at once. */
+static void add_options(struct bench_host *bench)
+{
+	bench_host_option(bench, "url", "http://127.0.0.1:1/");
+	bench_host_option(bench, "connections", "2");
+	bench_host_option(bench, "method", "GET");
+	bench_host_option(bench, "body", "");
+	bench_host_option(bench, "timeout", "1000000000");
+	bench_host_option(bench, "keep_alive", "true");
+	bench_host_option(bench, "rate", "0");
+	bench_host_option(bench, "interval", "1000000");
+}
+
+static void *burn(void *ctx)
+{
+	struct life *life = ctx;
+
+	while (life->is_burning) {
+	}
+	return NULL;
+}
+
+/* Whether the callback went well, or there is none. */
+static bool passed(struct life *life, const char *callback, int32_t status)
+{
+	if (status == 0) {
+		return true;
+	}
+	life->outcome->status = status;
+	snprintf(life->outcome->callback, sizeof(life->outcome->callback), "%s", callback);
+	return false;
+}
+
+#define CALL(life, member, ...)                                                                              \
+	passed(life, #member, (life)->plugin->member != NULL ? (life)->plugin->member(__VA_ARGS__) : 0)
+
+static bool measure(struct life *life, void *self)
+{
+	struct itimerspec end = { .it_value = { .tv_nsec = WINDOW_NS } };
+	struct faulty_host *faulty = &life->faulty;
+	uint64_t t0_ns = faulty->host.now(faulty);
+
+	faulty->bench.window.duration_ns = WINDOW_NS;
+	if (!CALL(life, probe, self) || !CALL(life, prepare, self) || !CALL(life, start, self, t0_ns)) {
+		return false;
+	}
+	faulty->bench.window.t0_ns = t0_ns;
+	timerfd_settime(faulty->stop_fd, 0, &end, NULL);
+	if (!CALL(life, run, self)) {
+		return false;
+	}
+	faulty->bench.window.t1_ns = faulty->host.now(faulty);
+	return CALL(life, stop, self, faulty->bench.window.t1_ns) && CALL(life, finish, self);
+}
+
+static void live(struct life *life, pfc_plugin_entry entry)
+{
+	struct faulty_host *faulty = &life->faulty;
+	void *self = NULL;
+
+	faulty->stop_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	add_options(&faulty->bench);
+	add_inputs(life);
+	life->plugin = entry(&faulty->host);
+	if (life->plugin->process != NULL) {
+		faulty->bench.window.t0_ns = T0_NS;
+		faulty->bench.window.t1_ns = T0_NS + 1000000000u;
+		if (CALL(life, create, &faulty->host, &self)) {
+			CALL(life, process, self);
+		}
+	} else {
+		life->is_burning = pthread_create(&life->burner, NULL, burn, life) == 0;
+		if (CALL(life, create, &faulty->host, &self)) {
+			measure(life, self);
+		}
+		if (life->is_burning) {
+			life->is_burning = false;
+			pthread_join(life->burner, NULL);
+		}
+	}
+	life->plugin->destroy(self);
+	snprintf(life->outcome->failed, sizeof(life->outcome->failed), "%s",
+		 faulty->failed != NULL ? faulty->failed : "");
+	life->outcome->explained = faulty->explained;
+	life->outcome->calls = faulty->calls;
+	life->outcome->is_over = true;
+	faulty_host_finish(faulty);
+	mem_artifact_destroy(life->artifacts[0]);
+	mem_artifact_destroy(life->artifacts[1]);
+	close(faulty->stop_fd);
+}
+
+/* Whether this life was as it must be. */
+static bool judge(const struct outcome *outcome, int wait_status, uint64_t fail_at)
+{
+	const char *wrong = NULL;
+
+	if (!WIFEXITED(wait_status)) {
+		wrong = WTERMSIG(wait_status) == SIGALRM ? "hangs" : "crashes";
+	} else if (!outcome->is_over) {
+		wrong = "ends the process";
+	} else if (WEXITSTATUS(wait_status) != 0) {
+		wrong = "leaks";
+	} else if (outcome->status > 0 || outcome->status < PFC_ELOST) {
+		wrong = "returns what is no status";
+	} else if (outcome->status < 0 && outcome->explained == 0 &&
+		   strncmp(outcome->failed, "writer.", 7) != 0) {
+		wrong = "fails without a word";
+	} else if (outcome->explained > 1) {
+		wrong = "explains more than one failure";
+	}
+	if (wrong != NULL) {
+		printf("# call %llu (%s) fails: the plugin %s (wait status %#x, %s returned %d)\n",
+		       (unsigned long long)fail_at, outcome->failed, wrong, (unsigned)wait_status,
+		       outcome->callback, outcome->status);
+	}
+	return wrong == NULL;
+}
+
+/* One life in a process of its own; *outcome is shared with it. */
+static bool try(pfc_plugin_entry entry, uint64_t fail_at, int32_t status, struct outcome *outcome)
+{
+	static struct life life;
+	int wait_status;
+	pid_t pid;
+
+	memset(outcome, 0, sizeof(*outcome));
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		alarm(LIFE_S);
+		faulty_host_init(&life.faulty);
+		life.faulty.fail_at = fail_at;
+		life.faulty.status = status;
+		life.outcome = outcome;
+		live(&life, entry);
+		exit(0); /* not _exit: a sanitizer looks for leaks now */
+	}
+	if (pid < 0 || waitpid(pid, &wait_status, 0) != pid) {
+		return false;
+	}
+	return judge(outcome, wait_status, fail_at);
+}
+
+/* All calls in turn. Readers' and the host's errors that a plugin went on without are told: data may be missing. */
+static bool enumerate(pfc_plugin_entry entry, int32_t status, struct outcome *outcome)
+{
+	char overlooked[1024] = "";
+	uint64_t step = 1;
+	unsigned lives = 0;
+	bool is_good;
+
+	/* Without a fault first: it must say why it fails, if it does (nothing listens on the port of the load). */
+	is_good = try(entry, 0, status, outcome);
+	printf("# without a fault: %llu calls, %s%d\n", (unsigned long long)outcome->calls, outcome->callback,
+	       outcome->status);
+	for (uint64_t n = 1; n < CALLS_MAX; n += step) {
+		is_good = try(entry, n, status, outcome) && is_good;
+		lives++;
+		if (outcome->is_over && outcome->failed[0] == '\0') {
+			printf("# %u lives, the last with all its %llu calls; went on without:%s\n", lives,
+			       (unsigned long long)outcome->calls, overlooked);
+			return is_good && lives > 3;
+		}
+		if (outcome->status == 0 && strstr(overlooked, outcome->failed) == NULL) {
+			snprintf(overlooked + strlen(overlooked), sizeof(overlooked) - strlen(overlooked),
+				 " %s", outcome->failed);
+		}
+		step = n < COLLECTOR_MAX || outcome->calls > 1000 ? 1 : 7;
+	}
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	static const int32_t statuses[] = { PFC_ENOMEM, PFC_EIO };
+	struct outcome *outcome =
+		mmap(NULL, sizeof(*outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pfc_plugin_entry entry;
+	char path[4096];
+	void *handle;
+	int failed = 0;
+
+	if (argc != 3 || outcome == MAP_FAILED) {
+		fprintf(stderr, "usage: fault PLUGINS_FOLDER ID\n");
+		return 2;
+	}
+	snprintf(path, sizeof(path), "%s/%s.so", argv[1], argv[2]);
+	handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	entry = handle != NULL ? (pfc_plugin_entry)dlsym(handle, PFC_PLUGIN_ENTRY) : NULL;
+	if (entry == NULL) {
+		fprintf(stderr, "%s\n", dlerror());
+		return 2;
+	}
+	printf("1..2\n");
+	for (int i = 0; i < 2; i++) {
+		bool is_good = enumerate(entry, statuses[i], outcome);
+
+		printf("%s %d - %s, each call fails with %d\n", is_good ? "ok" : "not ok", i + 1, argv[2],
+		       statuses[i]);
+		failed += !is_good;
+	}
+	return failed > 0;
+}
