@@ -35,6 +35,7 @@ int cmd_plugin(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_runs(int argc, char **argv);
+int cmd_targets(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 /** A recipe: configs/commands/NAME.ini. Returns the exit code, or -1 when there is no such recipe. */

@@ -35,6 +35,11 @@ static const struct command commands[] = {
 	  cmd_artifact },
 	{ "analyze", "say again what a stored run shows", "profcore analyze [RUN] [--set STAGE.key=value]... [--json]\n",
 	  cmd_analyze },
+	{ "targets", "list containers and processes that could be profiled",
+	  "profcore targets [--all] [--engine SOCKET] [--json]\n"
+	  "CPU use is measured over half a second, in percent of one CPU. SYMBOLS: debug (lines too), names, none. FRAMES: whether\n"
+	  "the program keeps frame pointers; without them stacks are walked by its call frame information.\n",
+	  cmd_targets },
 	{ "version", "print the version", "profcore version [--json]\n", cmd_version },
 	{ "help", "explain a command", "profcore help [COMMAND]\n", cmd_help },
 	{ NULL, NULL, NULL, NULL },

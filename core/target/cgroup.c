@@ -39,7 +39,9 @@ static void copy_word(char *to, size_t to_bytes, const char *word, const char *e
 /* Controllers whose v1 hierarchy container engines use, the ones that name a container best first. */
 static int rank_of(const char *options)
 {
-	static const char *const controllers[] = { "perf_event", "pids", "freezer", "memory", "cpuacct", NULL };
+	static const char *const controllers[] = {
+		"perf_event", "pids", "freezer", "memory", "cpuacct", NULL
+	};
 
 	for (int i = 0; controllers[i] != NULL; i++) {
 		const char *at = strstr(options, controllers[i]);
@@ -80,7 +82,8 @@ static void take_mount(const char *line, struct cgroup_mount *best, int *best_ra
 	copy_word(best->folder, sizeof(best->folder), folder, " \n");
 	best->is_unified = rank < 0;
 	if (rank >= 0) {
-		static const char *const controllers[] = { "perf_event", "pids", "freezer", "memory", "cpuacct" };
+		static const char *const controllers[] = { "perf_event", "pids", "freezer", "memory",
+							   "cpuacct" };
 
 		snprintf(best->controller, sizeof(best->controller), "%s", controllers[rank]);
 	}
@@ -143,7 +146,8 @@ int cgroup_of(const struct cgroup_mount *mount, int32_t pid, char *to, size_t to
 	}
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		const char *path = strchr(line, ':');
-		bool is_it = mount->is_unified ? str_starts(line, "0::") : names_controller(line, mount->controller);
+		bool is_it = mount->is_unified ? str_starts(line, "0::")
+					       : names_controller(line, mount->controller);
 
 		path = path != NULL ? strchr(path + 1, ':') : NULL;
 		if (!is_it || path == NULL) {
@@ -344,7 +348,8 @@ int64_t cgroup_oom_kills(const char *path)
 {
 	static const char *const places[][2] = { { "/sys/fs/cgroup%s/memory.events", "oom_kill " },
 						 { "/sys/fs/cgroup/unified%s/memory.events", "oom_kill " },
-						 { "/sys/fs/cgroup/memory%s/memory.oom_control", "oom_kill " } };
+						 { "/sys/fs/cgroup/memory%s/memory.oom_control",
+						   "oom_kill " } };
 	int64_t kills = -1;
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && kills < 0; i++) {

@@ -20,7 +20,7 @@
 struct cgroup_mount {
 	char folder[PATH_MAX]; /* "" when there is none */
 	bool is_unified;
-	char controller[64];   /* v1: the option by which /proc/PID/cgroup names it */
+	char controller[64]; /* v1: the option by which /proc/PID/cgroup names it */
 };
 
 /** The cgroup2 mount; where there is none, a v1 hierarchy. Returns 0 or -errno. */

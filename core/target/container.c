@@ -12,11 +12,11 @@
 #include "base/str.h"
 #include "target/procfs.h"
 
-#define LISTED_MAX  8
-#define NAMES_MAX   256u
-#define SHORT_ID    12
-#define FOUND_MAX   256u
-#define PREFIX_MIN  3u /* so few digits of an id are no name */
+#define LISTED_MAX 8
+#define NAMES_MAX  256u
+#define SHORT_ID   12
+#define FOUND_MAX  256u
+#define PREFIX_MIN 3u /* so few digits of an id are no name */
 
 /* ---- the kernel's side ---- */
 
@@ -128,7 +128,8 @@ static const char *wanted_text(const struct engine_query *query, char *to, size_
 	char shown[200];
 
 	if (query->container != NULL) {
-		snprintf(to, to_bytes, "find container `%s`", log_escape(shown, sizeof(shown), query->container));
+		snprintf(to, to_bytes, "find container `%s`",
+			 log_escape(shown, sizeof(shown), query->container));
 	} else if (query->service != NULL) {
 		snprintf(to, to_bytes, "find the container of compose-service `%s`",
 			 log_escape(shown, sizeof(shown), query->service));
@@ -145,8 +146,9 @@ static void describe(struct str *text, const struct engine_container *one, bool 
 	char image[128];
 	char status[64];
 
-	str_format(text, "%s%s %.*s (%s%s%s)", is_first ? "" : ", ", log_escape(name, sizeof(name), one->name), SHORT_ID,
-		   one->id, log_escape(image, sizeof(image), one->image), one->status[0] != '\0' ? ", " : "",
+	str_format(text, "%s%s %.*s (%s%s%s)", is_first ? "" : ", ",
+		   log_escape(name, sizeof(name), one->name), SHORT_ID, one->id,
+		   log_escape(image, sizeof(image), one->image), one->status[0] != '\0' ? ", " : "",
 		   log_escape(status, sizeof(status), one->status[0] != '\0' ? one->status : one->state));
 }
 
@@ -155,7 +157,8 @@ static bool is_running(const struct engine_container *one)
 	return strcmp(one->state, "running") == 0 || strcmp(one->state, "paused") == 0;
 }
 
-static int tell_several(const struct engine_query *query, const struct engine_answer *answer, struct pfc_error *err)
+static int tell_several(const struct engine_query *query, const struct engine_answer *answer,
+			struct pfc_error *err)
 {
 	struct str list = { 0 };
 	size_t shown = 0;
@@ -172,7 +175,8 @@ static int tell_several(const struct engine_query *query, const struct engine_an
 	return PFC_ETARGET;
 }
 
-static int tell_stopped(const struct engine_query *query, const struct engine_container *one, struct pfc_error *err)
+static int tell_stopped(const struct engine_query *query, const struct engine_container *one,
+			struct pfc_error *err)
 {
 	char why[128];
 	char what[256];
@@ -206,15 +210,17 @@ static int compare_ranked(const void *a, const void *b)
 	if (is_running(left->one) != is_running(right->one) && left->edits == right->edits) {
 		return is_running(left->one) ? -1 : 1;
 	}
-	return left->edits != right->edits ? (left->edits < right->edits ? -1 : 1) : strcmp(left->one->name, right->one->name);
+	return left->edits != right->edits ? (left->edits < right->edits ? -1 : 1)
+					   : strcmp(left->one->name, right->one->name);
 }
 
-static int tell_none(const struct engine_query *query, const struct engine_answer *answer, struct pfc_error *err)
+static int tell_none(const struct engine_query *query, const struct engine_answer *answer,
+		     struct pfc_error *err)
 {
-	const char *wanted = query->container != NULL ? query->container :
-			     query->service != NULL   ? query->service :
-			     query->image != NULL     ? query->image :
-							"";
+	const char *wanted = query->container != NULL ? query->container
+			     : query->service != NULL ? query->service
+			     : query->image != NULL   ? query->image
+						      : "";
 	struct ranked ranked[NAMES_MAX];
 	struct str list = { 0 };
 	size_t count = 0;
@@ -224,19 +230,23 @@ static int tell_none(const struct engine_query *query, const struct engine_answe
 		const char *name = name_by(query, &answer->containers[i]);
 
 		if (name[0] != '\0') {
-			ranked[count++] = (struct ranked){ &answer->containers[i], str_distance(name, wanted) };
+			ranked[count++] =
+				(struct ranked){ &answer->containers[i], str_distance(name, wanted) };
 		}
 	}
 	qsort(ranked, count, sizeof(ranked[0]), compare_ranked);
 	for (size_t i = 0; i < count && i < LISTED_MAX; i++) {
 		describe(&list, ranked[i].one, i == 0);
 	}
-	error_set(err, PFC_ETARGET, count > 0 ? "no such container" : "no such container: the engine has none that it could be",
+	error_set(err, PFC_ETARGET,
+		  count > 0 ? "no such container" : "no such container: the engine has none that it could be",
 		  "%s", wanted_text(query, what, sizeof(what)));
 	if (count > 0) {
-		error_hint(err, "there %s %s%s", count == 1 ? "is" : "are", str_text(&list), count > LISTED_MAX ? ", ..." : "");
+		error_hint(err, "there %s %s%s", count == 1 ? "is" : "are", str_text(&list),
+			   count > LISTED_MAX ? ", ..." : "");
 	} else {
-		error_hint(err, "docker ps -a shows what there is; is it another engine's? [target] engine = PATH of its socket");
+		error_hint(err, "docker ps -a shows what there is; is it another engine's? [target] engine = "
+				"PATH of its socket");
 	}
 	str_finish(&list);
 	return PFC_ETARGET;
@@ -252,8 +262,8 @@ static bool is_id(const char *text)
 }
 
 /* `why`: what the engine's failure was. */
-static int tell_not_seen(const struct engine_query *query, const struct found *found, const struct pfc_error *why,
-			 struct pfc_error *err)
+static int tell_not_seen(const struct engine_query *query, const struct found *found,
+			 const struct pfc_error *why, struct pfc_error *err)
 {
 	struct str list = { 0 };
 	char what[256];
@@ -264,10 +274,12 @@ static int tell_not_seen(const struct engine_query *query, const struct found *f
 	}
 	error_set(err, PFC_ETARGET, why->why, "%s: %s", wanted_text(query, what, sizeof(what)), why->what);
 	for (size_t i = 0; i < found->count && i < LISTED_MAX; i++) {
-		str_format(&list, "%s%.*s (pid %d)", i > 0 ? ", " : "", SHORT_ID, found->items[i].id, (int)found->items[i].pid);
+		str_format(&list, "%s%.*s (pid %d)", i > 0 ? ", " : "", SHORT_ID, found->items[i].id,
+			   (int)found->items[i].pid);
 	}
 	if (found->count > 0) {
-		error_hint(err, "without an engine only ids are known: [target] container = ID of %s", str_text(&list));
+		error_hint(err, "without an engine only ids are known: [target] container = ID of %s",
+			   str_text(&list));
 	} else {
 		error_hint(err, "%s", why->hint[0] != '\0' ? why->hint : "no container runs here");
 	}
@@ -275,8 +287,8 @@ static int tell_not_seen(const struct engine_query *query, const struct found *f
 	return PFC_ETARGET;
 }
 
-static int find_by_id(const struct cgroup_mount *mount, const struct engine_query *query, const struct pfc_error *why,
-		      struct container *ret, struct pfc_error *err)
+static int find_by_id(const struct cgroup_mount *mount, const struct engine_query *query,
+		      const struct pfc_error *why, struct container *ret, struct pfc_error *err)
 {
 	struct found found = { .count = 0 };
 	const struct container *match = NULL;
@@ -295,7 +307,8 @@ static int find_by_id(const struct cgroup_mount *mount, const struct engine_quer
 	}
 	if (matches == 1) {
 		*ret = *match;
-		snprintf(ret->note, sizeof(ret->note), "found by its id in the control groups; the engine: %.180s", why->why);
+		snprintf(ret->note, sizeof(ret->note),
+			 "found by its id in the control groups; the engine: %.180s", why->why);
 		status = PFC_OK;
 	} else {
 		status = tell_not_seen(query, &found, why, err);
@@ -310,8 +323,9 @@ static int find_by_id(const struct cgroup_mount *mount, const struct engine_quer
  * The engine's word against the kernel's. Where its pid is of another pid namespace, or out of date, the id is looked for in
  * the control groups.
  */
-static int verify(const struct cgroup_mount *mount, const struct engine_query *query, const struct engine_answer *answer,
-		  const struct engine_container *one, struct container *ret, struct pfc_error *err)
+static int verify(const struct cgroup_mount *mount, const struct engine_query *query,
+		  const struct engine_answer *answer, const struct engine_container *one,
+		  struct container *ret, struct pfc_error *err)
 {
 	struct pfc_error why = { .status = PFC_ETARGET };
 	struct engine_query by_id = { .container = one->id };
@@ -320,12 +334,15 @@ static int verify(const struct cgroup_mount *mount, const struct engine_query *q
 	int status;
 
 	if (one->pid <= 0 || look_at(mount, one->pid, &container) < 0 || strcmp(container.id, one->id) != 0) {
-		snprintf(why.why, sizeof(why.why), "process %d, which it names, is not in it as seen from here", (int)one->pid);
+		snprintf(why.why, sizeof(why.why),
+			 "process %d, which it names, is not in it as seen from here", (int)one->pid);
 		status = find_by_id(mount, &by_id, &why, &container, err);
 		if (status < 0) {
 			error_set(err, PFC_ETARGET, "none of its processes can be seen from here", "%s",
 				  wanted_text(query, what, sizeof(what)));
-			error_hint(err, "profcore must share the pid namespace of the engine's machine (pid: host)");
+			error_hint(
+				err,
+				"profcore must share the pid namespace of the engine's machine (pid: host)");
 			return PFC_ETARGET;
 		}
 	}
@@ -336,8 +353,8 @@ static int verify(const struct cgroup_mount *mount, const struct engine_query *q
 	return PFC_OK;
 }
 
-static int choose(const struct cgroup_mount *mount, const struct engine_query *query, const struct engine_answer *answer,
-		  struct container *ret, struct pfc_error *err)
+static int choose(const struct cgroup_mount *mount, const struct engine_query *query,
+		  const struct engine_answer *answer, struct container *ret, struct pfc_error *err)
 {
 	const struct engine_container *running = NULL;
 	const struct engine_container *stopped = NULL;
@@ -393,9 +410,11 @@ int container_of_cgroup(const char *path, struct container *ret, struct pfc_erro
 	int status = cgroup_find_mount(&mount);
 
 	if (status < 0) {
-		return error_set(err, PFC_ENOTSUP, "no control groups are mounted here", "find cgroup %.200s", path);
+		return error_set(err, PFC_ENOTSUP, "no control groups are mounted here", "find cgroup %.200s",
+				 path);
 	}
-	if (str_starts(path, mount.folder) && (path[strlen(mount.folder)] == '/' || path[strlen(mount.folder)] == '\0')) {
+	if (str_starts(path, mount.folder) &&
+	    (path[strlen(mount.folder)] == '/' || path[strlen(mount.folder)] == '\0')) {
 		path += strlen(mount.folder);
 	}
 	snprintf(container.path, sizeof(container.path), "%s%s", path[0] == '/' ? "" : "/", path);
@@ -406,7 +425,8 @@ int container_of_cgroup(const char *path, struct container *ret, struct pfc_erro
 	if (strstr(container.path, "/..") != NULL || set_folder(&container, &mount) < 0 ||
 	    stat(container.folder, &stat_buf) < 0 || !S_ISDIR(stat_buf.st_mode)) {
 		error_set(err, PFC_ETARGET, "no such control group", "find cgroup %.200s", container.path);
-		return error_hint(err, "ls %s shows them; /proc/PID/cgroup names a process's", mount.folder), PFC_ETARGET;
+		return error_hint(err, "ls %s shows them; /proc/PID/cgroup names a process's", mount.folder),
+		       PFC_ETARGET;
 	}
 	status = container_pids(&container, &pids, &count);
 	if (status < 0) {
@@ -414,7 +434,8 @@ int container_of_cgroup(const char *path, struct container *ret, struct pfc_erro
 	}
 	if (count == 0) {
 		free(pids);
-		return error_set(err, PFC_ETARGET, "no process is in it", "find cgroup %.200s", container.path);
+		return error_set(err, PFC_ETARGET, "no process is in it", "find cgroup %.200s",
+				 container.path);
 	}
 	container.pid = pids[0];
 	free(pids);

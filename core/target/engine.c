@@ -30,7 +30,8 @@
 static int add_host(json_t *sockets, const char *host, struct pfc_error *err)
 {
 	if (!str_starts(host, "unix://")) {
-		error_set(err, PFC_ENOTSUP, "only unix sockets are: what runs elsewhere cannot be measured from here",
+		error_set(err, PFC_ENOTSUP,
+			  "only unix sockets are: what runs elsewhere cannot be measured from here",
 			  "ask the engine at DOCKER_HOST = %.100s", host);
 		return error_hint(err, "unset DOCKER_HOST, or run profcore on that machine"), PFC_ENOTSUP;
 	}
@@ -45,7 +46,8 @@ static int list_sockets(const struct engine_query *query, json_t *sockets, struc
 	const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
 
 	if (query->socket != NULL) {
-		const char *path = str_starts(query->socket, "unix://") ? query->socket + strlen("unix://") : query->socket;
+		const char *path = str_starts(query->socket, "unix://") ? query->socket + strlen("unix://")
+									: query->socket;
 
 		json_array_append_new(sockets, json_string(path));
 		return PFC_OK;
@@ -203,7 +205,8 @@ static int take_failure(const json_t *json, struct pfc_error *err)
 	if (status >= 0 || status < -1000) {
 		return PFC_OK;
 	}
-	error_set(err, (int)status, why != NULL ? why : "it said nothing", "%s", what != NULL ? what : "ask the engine");
+	error_set(err, (int)status, why != NULL ? why : "it said nothing", "%s",
+		  what != NULL ? what : "ask the engine");
 	if (hint != NULL && hint[0] != '\0') {
 		error_hint(err, "%s", hint);
 	}
@@ -226,7 +229,8 @@ static int take_answer(const json_t *json, struct engine_answer *ret, struct pfc
 	if (answer.containers == NULL) {
 		return error_nomem(err);
 	}
-	json_array_foreach((json_t *)(size_t)list, i, one) {
+	json_array_foreach((json_t *)(size_t)list, i, one)
+	{
 		if (answer.count < CONTAINERS_MAX && take_container(one, &answer.containers[answer.count])) {
 			answer.count++;
 		}
@@ -255,8 +259,9 @@ int engine_ask(const struct engine_query *query, struct engine_answer *ret, stru
 		set_text(request, "project", query->project);
 		set_text(request, "image", query->image);
 		json = exchange(request);
-		status = json != NULL ? take_answer(json, ret, err) :
-					error_set(err, PFC_ETIMEDOUT, "no answer within 6 s, or none that can be used",
+		status = json != NULL ? take_answer(json, ret, err)
+				      : error_set(err, PFC_ETIMEDOUT,
+						  "no answer within 6 s, or none that can be used",
 						  "ask the container engine");
 	}
 	json_decref(json);

@@ -25,7 +25,7 @@ struct engine_query {
 	const char *service;
 	const char *project;
 	const char *image;
-	const char *socket;    /* only this one; NULL: the usual places */
+	const char *socket; /* only this one; NULL: the usual places */
 };
 
 struct engine_container {

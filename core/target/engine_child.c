@@ -24,14 +24,14 @@
 #include "config/manifest.h"
 #include "stage/sandbox.h"
 
-#define TIMEOUT_MS       2000L
-#define REPLY_BYTES_MAX  (4u << 20)
+#define TIMEOUT_MS        2000L
+#define REPLY_BYTES_MAX   (4u << 20)
 #define REQUEST_BYTES_MAX 65536
-#define CONTAINERS_MAX   4096u
-#define SOCKETS_MAX      8u
-#define TEXT_MAX         (ENGINE_TEXT_BYTES - 1)
-#define ADDRESS_SPACE    (1ull << 30)
-#define CPU_SECONDS      5
+#define CONTAINERS_MAX    4096u
+#define SOCKETS_MAX       8u
+#define TEXT_MAX          (ENGINE_TEXT_BYTES - 1)
+#define ADDRESS_SPACE     (1ull << 30)
+#define CPU_SECONDS       5
 
 /** The functions of libcurl, by the library's own types. */
 struct curl {
@@ -70,7 +70,8 @@ static int print(json_t *json)
 
 static int print_failure(int status, const char *what, const char *why, const char *hint)
 {
-	return print(json_pack("{s:i, s:s, s:s, s:s}", "status", status, "what", what, "why", why, "hint", hint));
+	return print(
+		json_pack("{s:i, s:s, s:s, s:s}", "status", status, "what", what, "why", why, "hint", hint));
 }
 
 /* ---- libcurl ---- */
@@ -151,7 +152,8 @@ static CURL *make_handle(struct asker *asker)
 }
 
 /* One GET. Returns 0 and the parsed reply (NULL when the code is not 200), or fills `why` and returns a status. */
-static int get(struct asker *asker, CURL *handle, const char *path, json_t **ret, long *ret_code, const char **ret_why)
+static int get(struct asker *asker, CURL *handle, const char *path, json_t **ret, long *ret_code,
+	       const char **ret_why)
 {
 	const struct curl *curl = &asker->curl;
 	char *url = str_printf("http://engine%s", path);
@@ -169,7 +171,9 @@ static int get(struct asker *asker, CURL *handle, const char *path, json_t **ret
 	*ret_code = 0;
 	if (code != CURLE_OK) {
 		*ret_why = asker->is_too_large ? "its answer is larger than 4 MiB" : curl->strerror(code);
-		return code == CURLE_OPERATION_TIMEDOUT ? PFC_ETIMEDOUT : asker->is_too_large ? PFC_ECORRUPT : PFC_EIO;
+		return code == CURLE_OPERATION_TIMEDOUT ? PFC_ETIMEDOUT
+		       : asker->is_too_large            ? PFC_ECORRUPT
+							: PFC_EIO;
 	}
 	curl->getinfo(handle, CURLINFO_RESPONSE_CODE, ret_code);
 	if (*ret_code != 200) {
@@ -204,8 +208,8 @@ static json_t *short_text(const char *text)
 	return json_stringn(text, bytes);
 }
 
-static json_t *boil(const json_t *labels, const char *id, const char *name, const char *image, const char *state,
-		    const char *status)
+static json_t *boil(const json_t *labels, const char *id, const char *name, const char *image,
+		    const char *state, const char *status)
 {
 	json_t *json = json_object();
 
@@ -224,8 +228,8 @@ static json_t *boil_listed(const json_t *one)
 {
 	const char *name = json_string_value(json_array_get(json_object_get(one, "Names"), 0));
 
-	return boil(json_object_get(one, "Labels"), text_of(one, "Id"), name != NULL ? name : "", text_of(one, "Image"),
-		    text_of(one, "State"), text_of(one, "Status"));
+	return boil(json_object_get(one, "Labels"), text_of(one, "Id"), name != NULL ? name : "",
+		    text_of(one, "Image"), text_of(one, "State"), text_of(one, "Status"));
 }
 
 /* The answer of /containers/ID/json. */
@@ -248,7 +252,8 @@ static bool is_image(const char *image, const char *wanted)
 {
 	size_t bytes = strlen(wanted);
 
-	return strncmp(image, wanted, bytes) == 0 && (image[bytes] == '\0' || image[bytes] == ':' || image[bytes] == '@');
+	return strncmp(image, wanted, bytes) == 0 &&
+	       (image[bytes] == '\0' || image[bytes] == ':' || image[bytes] == '@');
 }
 
 static bool is_named(const json_t *one, const char *wanted)
@@ -311,7 +316,8 @@ static int list(struct asker *asker, CURL *handle, json_t *containers, const cha
 		*ret_why = "it does not list its containers";
 		rc = PFC_EPROTO;
 	}
-	for (size_t i = 0; rc == 0 && i < json_array_size(reply) && json_array_size(containers) < CONTAINERS_MAX; i++) {
+	for (size_t i = 0;
+	     rc == 0 && i < json_array_size(reply) && json_array_size(containers) < CONTAINERS_MAX; i++) {
 		json_t *one = boil_listed(json_array_get(reply, i));
 
 		json_object_set_new(one, "match", json_boolean(is_meant(asker, one)));
@@ -331,7 +337,8 @@ static int complete_match(struct asker *asker, CURL *handle, json_t *containers,
 	size_t i;
 	int rc;
 
-	json_array_foreach(containers, i, one) {
+	json_array_foreach(containers, i, one)
+	{
 		if (json_is_true(json_object_get(one, "match")) && is_running(one)) {
 			match = one;
 			count++;
@@ -429,8 +436,11 @@ static int print_unreachable(const struct asker *asker)
 		int errnum = asker->peers[i].errnum;
 
 		if (errnum == EACCES || errnum == EPERM) {
-			snprintf(what, sizeof(what), "ask the container engine at %.200s", asker->peers[i].path);
-			snprintf(hint, sizeof(hint), "sudo profcore ..., or join the group of that socket: sudo usermod -aG docker $USER");
+			snprintf(what, sizeof(what), "ask the container engine at %.200s",
+				 asker->peers[i].path);
+			snprintf(hint, sizeof(hint),
+				 "sudo profcore ..., or join the group of that socket: sudo usermod -aG "
+				 "docker $USER");
 			return print_failure(PFC_EPERM, what, strerror(errnum), hint);
 		}
 		if (errnum != ENOENT && (worst == NULL || worst->errnum == ENOENT)) {
@@ -482,7 +492,8 @@ static int ask_all(struct asker *asker)
 			return print_unreachable(asker);
 		}
 		snprintf(what, sizeof(what), "ask the container engine at %.200s", failed);
-		return print_failure(failure, what, why, "is it alive? name the container by its id to do without it");
+		return print_failure(failure, what, why,
+				     "is it alive? name the container by its id to do without it");
 	}
 	return print(json_pack("{s:i, s:s, s:o}", "status", 0, "socket", socket, "containers", containers));
 }

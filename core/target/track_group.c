@@ -15,8 +15,8 @@
 #include "base/str.h"
 #include "target/track.h"
 
-#define LOOK_NS  100000000u
-#define ASK_NS   500000000u
+#define LOOK_NS      100000000u
+#define ASK_NS       500000000u
 #define FIRST_ASK_NS 1500000000u /* an engine answers nothing about a container while it restarts it */
 /* An end with no start so long after it is the end of the target. Docker's own restart begins after 100 ms, then doubles. */
 #define GRACE_NS 3000000000u
@@ -47,7 +47,8 @@ static void add_life(struct track_group *group, uint64_t from_ns)
 
 static struct track_life *last_life(struct track_group *group)
 {
-	return &group->lives[group->life_count < TRACK_LIVES_MAX ? group->life_count - 1 : TRACK_LIVES_MAX - 1];
+	return &group->lives[group->life_count < TRACK_LIVES_MAX ? group->life_count - 1
+								 : TRACK_LIVES_MAX - 1];
 }
 
 int track_group_create(const struct container *container, const struct engine_query *query, bool follow,
@@ -62,8 +63,9 @@ int track_group_create(const struct container *container, const struct engine_qu
 	group->follow = follow;
 	group->has_query = query != NULL;
 	if (query != NULL) {
-		group->query = (struct engine_query){ copy_of(query->container), copy_of(query->service), copy_of(query->project),
-						      copy_of(query->image), copy_of(query->socket) };
+		group->query = (struct engine_query){ copy_of(query->container), copy_of(query->service),
+						      copy_of(query->project), copy_of(query->image),
+						      copy_of(query->socket) };
 	}
 	group->inode = inode_of(container);
 	group->oom_kills = cgroup_oom_kills(container->path);
@@ -126,8 +128,8 @@ static void begin_life(struct tracker *tracker, int32_t pid, uint64_t now_ns)
 		}
 		free(pids);
 	}
-	log_warning("the target %s began anew: generation %u, process %d", group->container.name, tracker->state.generation,
-		    (int)pid);
+	log_warning("the target %s began anew: generation %u, process %d", group->container.name,
+		    tracker->state.generation, (int)pid);
 }
 
 static void note_oom(struct track_group *group)
@@ -233,7 +235,8 @@ void track_group_look(struct tracker *tracker)
 	if (count == 0) {
 		look_at_dead(tracker, now_ns);
 	} else if (inode_of(&group->container) != group->inode) {
-		last_life(group)->gone_ns = last_life(group)->gone_ns != 0 ? last_life(group)->gone_ns : now_ns;
+		last_life(group)->gone_ns =
+			last_life(group)->gone_ns != 0 ? last_life(group)->gone_ns : now_ns;
 		if (group->follow) {
 			begin_life(tracker, pids[0], now_ns);
 		} else {

@@ -12,7 +12,7 @@ import time
 
 import docker_env
 import harness
-from harness import Backend, check_in, check_near, profcore
+from harness import check_in, profcore
 
 # What every container here is made from: the demo backend alone in an image, at a path that this machine lacks.
 INSIDE = "/srv/forum/backend-of-image"
@@ -314,6 +314,88 @@ def test_socket_without_rights(tmp):
     check_in("Permission denied", result.err)
 
 
+# ---- what could be profiled ----
+
+
+def test_targets_lists_what_runs():
+    engine = docker_env.engine()
+    with run_backend() as one, run_backend(nofp=True) as other, \
+            engine.run(engine.base_image(), "sh", "-c", BUSY) as busy:
+        answer = profcore("targets", "--json", env=engine.env()).ok().json()
+        containers = {entry["name"]: entry for entry in answer["containers"]}
+        for container in (one, other, busy):
+            assert containers[container.name]["id"] == container.id
+        assert containers[one.name]["image"] == backend_image()
+        assert containers[busy.name]["cpu_pct"] > containers[one.name]["cpu_pct"]
+        processes = {entry["pid"]: entry for entry in answer["processes"]}
+        for container, keeps in ((one, "yes"), (other, "no")):
+            found = processes[container.pid]
+            assert found["language"] == "C" and found["symbols"] == "debug", found
+            assert found["frame_pointers"] == keeps, found
+        text = profcore("targets", env=engine.env()).ok().out
+        check_in(busy.name, text)
+        check_in("FRAMES", text)
+
+
+def test_targets_without_an_engine(tmp):
+    result = profcore("targets", "--json", env={"DOCKER_HOST": f"unix://{tmp}/none.sock"}).ok().json()
+    assert result["engine"] == "" and result["engine_error"]
+    assert os.getpid() in [entry["pid"] for entry in result["processes"]]
+
+
+# ---- Compose ----
+
+
+def test_compose_service(tmp):
+    engine = docker_env.engine()
+    project = f"profcoretest{os.getpid()}"
+    file = tmp / "docker-compose.yml"
+    file.write_text(f'''version: "3"
+services:
+  web:
+    image: {backend_image()}
+    command: ["--threads", "2"]
+    ports: ["127.0.0.1::8080"]
+  db:
+    image: {engine.base_image()}
+    command: ["sleep", "600"]
+''')
+    words = ["-p", project, "-f", file]
+    engine.compose(*words, "up", "-d").ok()
+    try:
+        port = int(engine.compose(*words, "port", "web", "8080").ok().out.strip().rsplit(":", 1)[1])
+        wait_http("127.0.0.1", port)
+        target = {"compose-service": "web", "compose-project": project}
+        profile(tmp, target, seconds=2, url=f"http://127.0.0.1:{port}/slow").ok()
+        check_in("hash_rounds", report(tmp))
+        assert project in target_json(tmp)["name"], target_json(tmp)["name"]
+        check_in("db", profile(tmp, {"compose-service": "dbb", "compose-project": project}).expect(3).err)
+    finally:
+        engine.compose(*words, "down", "-t", "0")
+
+
+def test_made_anew_is_followed(tmp):
+    """Removed and made again under the same name, with another id, as `compose up --force-recreate` does."""
+    engine = docker_env.engine()
+    name = engine.unique("anew")
+    made = []
+
+    def make_anew():
+        first.__exit__()
+        made.append(engine.run(engine.base_image(), "sh", "-c", BUSY, name=name))
+
+    first = engine.run(engine.base_image(), "sh", "-c", BUSY, name=name)
+    late = start(make_anew, after=2.0)
+    try:
+        profile(tmp, {"container": name}, seconds=12)
+        late.join()
+        lives = target_json(tmp)["generations"]
+        assert [life["container_id"] for life in lives] == [first.id, made[0].id], lives
+    finally:
+        late.join()
+        engine.docker("rm", "-f", name)
+
+
 # ---- ends and restarts ----
 
 
@@ -405,7 +487,7 @@ def test_finding_is_quick():
         engine.docker("rm", "-f", *[container.id for container in made], timeout=300)
 
 
-for function in (test_hostile_engines, test_other_ways_to_say_it, test_resolves_its_own_files):
+for function in (test_compose_service, test_hostile_engines, test_other_ways_to_say_it, test_resolves_its_own_files):
     function.timeout = 300
 
 if __name__ == "__main__":

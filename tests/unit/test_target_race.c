@@ -19,7 +19,7 @@
 struct race {
 	char base[64];
 	int root_fd;
-	uint64_t inside; /* inode of root/folder/file */
+	uint64_t inside;  /* inode of root/folder/file */
 	uint64_t outside; /* of the file beside the root, which the link leads to */
 	atomic_bool is_over;
 };
@@ -64,7 +64,9 @@ static void *swap(void *arg)
 	struct race *race = arg;
 
 	for (int i = 0; i < SWAPS; i++) {
-		ck_assert_int_eq(syscall(SYS_renameat2, race->root_fd, "folder", race->root_fd, "link", 2 /* RENAME_EXCHANGE */), 0);
+		ck_assert_int_eq(syscall(SYS_renameat2, race->root_fd, "folder", race->root_fd, "link",
+					 2 /* RENAME_EXCHANGE */),
+				 0);
 	}
 	atomic_store(&race->is_over, true);
 	return NULL;

@@ -37,7 +37,8 @@ static void count_events(const struct pfc_target_service *service, struct counts
 
 		counts->of[kind] += kind == PFC_TARGET_LOST ? event.length : 1;
 		counts->processes += kind == PFC_TARGET_FORK && event.pid != event.ppid;
-		counts->generation = event.generation > counts->generation ? event.generation : counts->generation;
+		counts->generation =
+			event.generation > counts->generation ? event.generation : counts->generation;
 		event.struct_size = sizeof(event);
 	}
 }
@@ -97,11 +98,12 @@ int main(int argc, char **argv)
 	found = now_s();
 	if (status == 0) {
 		status = follow(target, atof(argv[3]), &counts, &err);
-		printf("{\"open_ms\": %.2f, \"tracking\": \"%.4s\", \"forks\": %llu, \"processes\": %llu, \"execs\": %llu, "
+		printf("{\"open_ms\": %.2f, \"tracking\": \"%.4s\", \"forks\": %llu, \"processes\": %llu, "
+		       "\"execs\": %llu, "
 		       "\"exits\": %llu, \"maps\": %llu, \"lost\": %llu, \"generation\": %u}\n",
-		       (found - began) * 1e3, target_tracking(target), counts.of[PFC_TARGET_FORK], counts.processes,
-		       counts.of[PFC_TARGET_EXEC], counts.of[PFC_TARGET_EXIT], counts.of[PFC_TARGET_MAP],
-		       counts.of[PFC_TARGET_LOST], counts.generation);
+		       (found - began) * 1e3, target_tracking(target), counts.of[PFC_TARGET_FORK],
+		       counts.processes, counts.of[PFC_TARGET_EXEC], counts.of[PFC_TARGET_EXIT],
+		       counts.of[PFC_TARGET_MAP], counts.of[PFC_TARGET_LOST], counts.generation);
 		target_close(target);
 	}
 	if (status < 0) {
