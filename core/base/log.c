@@ -29,8 +29,10 @@ int log_level(void)
 bool log_has_color(void)
 {
 	const char *no_color = getenv("NO_COLOR");
+	const char *term = getenv("TERM");
 
-	return isatty(STDERR_FILENO) && (no_color == NULL || no_color[0] == '\0');
+	return isatty(STDERR_FILENO) && (no_color == NULL || no_color[0] == '\0') &&
+	       (term == NULL || strcmp(term, "dumb") != 0);
 }
 
 void log_set_hook(void (*hook)(void *ctx, bool before), void *ctx)

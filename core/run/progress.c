@@ -74,7 +74,7 @@ static void add_stage(struct str *line, const struct run_stage *stage)
 	const struct manifest *manifest = stage->plan->manifest;
 	bool any = false;
 
-	str_format(line, "  %-14s", stage->plan->name);
+	str_format(line, "  %-13s ", stage->plan->name);
 	if (stage->failure.status != 0) {
 		char why[256];
 

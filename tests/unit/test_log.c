@@ -161,23 +161,27 @@ START_TEST(colour_only_on_a_terminal_and_never_with_no_color)
 	int master = posix_openpt(O_RDWR | O_NOCTTY);
 	int saved = dup(STDERR_FILENO);
 	int terminal;
-	bool plain, on_terminal, empty, forbidden;
+	bool plain, on_terminal, empty, dumb, forbidden;
 
 	ck_assert_int_ge(master, 0);
 	ck_assert_int_eq(grantpt(master) | unlockpt(master), 0);
 	terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
 	ck_assert_int_ge(terminal, 0);
 	unsetenv("NO_COLOR");
+	setenv("TERM", "xterm", 1);
 	dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
 	plain = log_has_color();
 	dup2(terminal, STDERR_FILENO);
 	on_terminal = log_has_color();
 	setenv("NO_COLOR", "", 1);
 	empty = log_has_color(); /* no-color.org: present and not empty */
+	setenv("TERM", "dumb", 1);
+	dumb = log_has_color();
+	setenv("TERM", "xterm", 1);
 	setenv("NO_COLOR", "1", 1);
 	forbidden = log_has_color();
 	dup2(saved, STDERR_FILENO);
-	ck_assert(!plain && on_terminal && empty && !forbidden);
+	ck_assert(!plain && on_terminal && empty && !dumb && !forbidden);
 }
 END_TEST
 
