@@ -192,14 +192,14 @@ def libraries(program):
 
 
 def mirror():
-    """The Debian mirror in apt's sources."""
+    """The Debian mirror in apt's sources; None when they name none."""
     folder = pathlib.Path("/etc/apt")
     for path in [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]:
         text = path.read_text() if path.is_file() else ""
         found = re.search(r"^(?:URIs:|deb(?: \[[^]]*\])?)\s+(\S+/debian/?)(?:\s|$)", text, re.MULTILINE)
         if found:
             return found.group(1)
-    return "http://deb.debian.org/debian"
+    return None
 
 
 def make_base_tar():
@@ -207,6 +207,8 @@ def make_base_tar():
         return
     if shutil.which("debootstrap") is None:
         harness.skip("docker", f"no {BASE_IMAGE}, and debootstrap is not installed to make it")
+    if mirror() is None:
+        harness.skip("docker", f"no {BASE_IMAGE}, and apt's sources name no Debian mirror to make it from")
     with tempfile.TemporaryDirectory(prefix="rootfs-", dir=STATE) as folder:
         print(f"# making {BASE_IMAGE} with debootstrap: takes minutes, once", file=sys.stderr, flush=True)
         words = ["debootstrap", "--variant=minbase", "bookworm", folder, mirror()]
