@@ -110,6 +110,27 @@ static size_t columns(void)
 	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : COLUMNS_UNKNOWN;
 }
 
+/* How many stages fit between the head and the cursor's line; lines that scrolled away could not be taken back either. */
+static size_t room(size_t stages)
+{
+	struct winsize size;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 || stages + 2u <= size.ws_row) {
+		return stages;
+	}
+	return size.ws_row > 3 ? size.ws_row - 3u : 0; /* one line says how many are not shown */
+}
+
+static size_t measuring_stages(const struct run *run)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < run->plan->stage_count; i++) {
+		count += plan_is_measuring(run->stages[i].plan);
+	}
+	return count;
+}
+
 /* Bytes of the first `most` characters: never half of one. */
 static int cut_at(const char *text, size_t most)
 {
@@ -132,23 +153,32 @@ static double elapsed_s(const struct run *run)
 	return fmin(elapsed, (double)run->duration_ns / 1e9);
 }
 
-static void draw(struct progress *progress)
+/* is_last: nothing will take these lines back, so all may come. */
+static void draw(struct progress *progress, bool is_last)
 {
 	const struct run *run = progress->run;
 	double at = elapsed_s(run);
+	size_t stages = measuring_stages(run);
+	size_t shown = progress->is_live && !is_last ? room(stages) : stages;
+	size_t left = shown;
 	struct str line = { 0 };
 
 	clear(progress);
 	fprintf(stderr, "profcore: %.1f of %.1f s\n", at, (double)run->duration_ns / 1e9);
 	progress->lines++;
-	for (size_t i = 0; i < run->plan->stage_count; i++) {
+	for (size_t i = 0; i < run->plan->stage_count && left > 0; i++) {
 		if (!plan_is_measuring(run->stages[i].plan)) {
 			continue;
 		}
+		left--;
 		str_finish(&line);
 		add_stage(&line, &run->stages[i]);
 		fprintf(stderr, "%.*s\n", cut_at(str_text(&line), progress->is_live ? columns() : PLAIN_COLUMNS),
 			str_text(&line));
+		progress->lines++;
+	}
+	if (shown < stages) {
+		fprintf(stderr, "  and %zu more\n", stages - shown);
 		progress->lines++;
 	}
 	if (!progress->is_live) {
@@ -199,13 +229,13 @@ void progress_update(struct progress *progress)
 		return;
 	}
 	progress->drawn_ns = now;
-	draw(progress);
+	draw(progress, false);
 }
 
 void progress_finish(struct progress *progress)
 {
 	if (progress != NULL) {
-		draw(progress);
+		draw(progress, true);
 		progress->lines = 0;
 	}
 }

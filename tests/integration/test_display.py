@@ -23,10 +23,11 @@ LIVE = re.compile(r"profcore: [0-9.]+ of [0-9.]+ s$|  \S")
 
 
 class Screen:
-    """As much of a terminal as profcore uses; rows without end, so that nothing scrolls away."""
+    """As much of a terminal as profcore uses. All rows that ever were are kept; the cursor reaches the last `height` only."""
 
-    def __init__(self, columns):
+    def __init__(self, columns, height=24):
         self.columns = columns
+        self.height = height
         self.rows = [""]
         self.row = self.column = 0
         self.wrapped = set()  # numbers of rows that text ran over
@@ -55,7 +56,8 @@ class Screen:
             if escape:
                 number, what = escape.groups()
                 if what == "A":
-                    self.row = max(0, self.row - int(number or 1))
+                    top = max(0, len(self.rows) - self.height)
+                    self.row = max(top, self.row - int(number or 1))
                 elif what == "K":
                     assert number == "2", escape
                     self.rows[self.row] = ""
@@ -154,6 +156,14 @@ def test_a_width_that_nobody_knows(tmp):
     screen = Screen(80).feed(text)
     assert code == 0 and not screen.wrapped_live, text
     check_last_picture(screen, ["null", LONG, "n0"])
+
+
+def test_more_stages_than_the_terminal_has_rows(tmp):
+    code, _, text = on_terminal([harness.profcore_path(), "-c", config(tmp, stages(9))], rows=8, cwd=tmp)
+    screen = Screen(80, 8).feed(text)
+    assert code == 0, text
+    harness.check_in("  and 6 more", text)
+    check_last_picture(screen, ["null", LONG] + [f"n{i}" for i in range(9)])
 
 
 def test_log_lines_leave_no_halves(tmp):
