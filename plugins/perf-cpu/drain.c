@@ -58,6 +58,10 @@ static int add_sample(struct drain *drain, const struct perf_event_header *heade
 	if (attach_is_duplicate(drain->attach, sample.id, sample.tid)) {
 		return 0;
 	}
+	if (!filter_passes(&drain->filter, sample.pid, sample.tid, sample.time_ns)) {
+		drain->weight += sample.period; /* seen, and left out as asked */
+		return 0;
+	}
 	record_part_chain(&sample, &chain);
 	memset(&out, 0, sizeof(out));
 	out.struct_size = sizeof(out);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "attach.h"
+#include "filter.h"
 #include "populate.h"
 #include "ring.h"
 
@@ -27,6 +28,7 @@ struct drain {
 	uint64_t garbled;     /* records that made no sense */
 	uint64_t compat;      /* samples of 32-bit code, whose user stack was not walked */
 	struct populate populate;
+	struct filter filter;
 	uint64_t throttled;   /* times that the kernel paused an event */
 	uint64_t weight;      /* sum over the samples */
 	uint64_t last_tick_ns;

@@ -71,6 +71,7 @@ void event_attr(const struct event *event, struct perf_event_attr *ret)
 	ret->inherit = 1;
 	ret->sample_id_all = 1;
 	ret->exclude_kernel = !event->kernel;
+	ret->exclude_user = !event->user;
 	ret->exclude_hv = 1;
 	ret->exclude_guest = 1;
 	ret->watermark = 1;
@@ -92,6 +93,7 @@ static void event_init(const struct event_spec *def, const struct event_wish *wi
 	ret->config = def->config;
 	ret->is_clock = def->is_clock;
 	ret->kernel = wish->kernel;
+	ret->user = wish->user;
 	ret->callchain = wish->callchain;
 	ret->has_lost = true;
 	ret->max_stack = wish->max_stack;
@@ -137,7 +139,7 @@ static int try_open(struct event *event)
 		event_attr(event, &attr);
 		fd = event_open(&attr, 0, -1);
 	}
-	if ((fd == -EACCES || fd == -EPERM) && event->kernel) {
+	if ((fd == -EACCES || fd == -EPERM) && event->kernel && event->user) {
 		event->kernel = false;
 		event_attr(event, &attr);
 		fd = event_open(&attr, 0, -1);

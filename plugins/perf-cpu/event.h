@@ -35,6 +35,7 @@ struct event_wish {
 	uint32_t max_stack;
 	bool callchain;
 	bool kernel;
+	bool user;
 	uint32_t user_stack_bytes; /* > 0: registers and so much of the user stack with each sample, a multiple of 8 */
 };
 
@@ -45,6 +46,7 @@ struct event {
 	uint64_t config;
 	bool is_clock;         /* its period is ns of CPU time */
 	bool kernel;           /* kernel code is seen */
+	bool user;             /* user code is seen */
 	bool callchain;        /* by frame pointers; with user_stack_bytes the kernel's part only */
 	bool has_lost;         /* the kernel counts lost samples by event (PERF_FORMAT_LOST, Linux 6.0) */
 	uint32_t max_stack;

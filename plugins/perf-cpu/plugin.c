@@ -6,6 +6,7 @@
 #include <profcore/ext/draft/stacks.h>
 #include <profcore/profcore.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,16 @@ static void log_text(const struct perf_cpu *self, uint32_t level, const char *te
 	self->host->log(self->host->ctx, level, text);
 }
 
+static void read_thread_names(struct perf_cpu *self)
+{
+	struct pfc_value names = { .struct_size = sizeof(names) };
+
+	if (self->host->option(self->host->ctx, "only_threads", &names) == PFC_OK) {
+		self->drain.filter.patterns = names.items;
+		self->drain.filter.pattern_count = names.item_count;
+	}
+}
+
 static int32_t perf_cpu_create(const struct pfc_host *host, void **ret_self)
 {
 	struct perf_cpu *self = calloc(1, sizeof(*self));
@@ -75,7 +86,9 @@ static int32_t perf_cpu_create(const struct pfc_host *host, void **ret_self)
 	self->wish.name = "auto";
 	self->wish.frequency_hz = (uint64_t)pfc_option_int(host, "frequency", 997);
 	self->wish.max_stack = (uint32_t)pfc_option_int(host, "max_stack", 127);
-	self->wish.kernel = pfc_option_int(host, "kernel", 1) != 0;
+	self->wish.kernel = strcmp(pfc_option_text(host, "kernel", "yes"), "no") != 0;
+	self->wish.user = strcmp(pfc_option_text(host, "kernel", "yes"), "only") != 0;
+	read_thread_names(self);
 	if (self->wish.frequency_hz == 0) { /* a host that does not check ranges */
 		self->wish.frequency_hz = 997;
 	}
@@ -185,6 +198,32 @@ static int32_t perf_cpu_probe(void *ctx)
 	return probe_target(self);
 }
 
+/* The online CPUs that the option names; all without it. */
+static int32_t pick_cpus(const struct perf_cpu *self, struct id_list *cpus)
+{
+	const struct pfc_host *host = self->host;
+	const char *text = pfc_option_text(host, "cpus", "");
+	struct id_list wanted = { NULL, 0, 0 };
+	int error;
+
+	if (text[0] == '\0') {
+		return PFC_OK;
+	}
+	error = procfs_parse_cpus(text, &wanted);
+	if (error == 0) {
+		id_list_intersect(cpus, &wanted);
+	}
+	free(wanted.items);
+	if (error == -ENOMEM) {
+		return host->fail(host->ctx, PFC_ENOMEM, "read the list of CPUs", "out of memory", NULL);
+	}
+	if (error || cpus->count == 0) {
+		return host->fail(host->ctx, PFC_EINVAL, "cpus", error ? "this is no list of CPUs" : "none of them is online",
+				  "write cpus = 0-3,8; see cat /sys/devices/system/cpu/online");
+	}
+	return PFC_OK;
+}
+
 static int32_t open_rings(struct perf_cpu *self)
 {
 	struct id_list cpus = { NULL, 0, 0 };
@@ -201,14 +240,15 @@ static int32_t open_rings(struct perf_cpu *self)
 				      error ? strerror(-error) : "out of memory", "check that /sys is mounted");
 		goto out;
 	}
-	for (size_t i = 0; i < cpus.count; i++) {
+	rc = pick_cpus(self, &cpus);
+	for (size_t i = 0; i < cpus.count && rc == PFC_OK; i++) {
 		if (ring_open(cpus.items[i], self->callgraph.ring_bytes, &self->rings[i], &refusal) != 0) {
 			rc = fail(self, &refusal);
 			goto out;
 		}
 		self->ring_count++;
 	}
-	if (self->rings[0].data_bytes < self->callgraph.ring_bytes) {
+	if (rc == PFC_OK && self->rings[0].data_bytes < self->callgraph.ring_bytes) {
 		snprintf(text, sizeof(text),
 			 "locked memory is short (kernel.perf_event_mlock_kb), continuing without the full ring: %llu "
 			 "KiB for each CPU",
@@ -460,10 +500,15 @@ static void state_facts(struct perf_cpu *self)
 		return;
 	}
 	writer->fact_text(writer->ctx, "event", self->event.name);
-	writer->fact_text(writer->ctx, "code", self->event.kernel ? "user and kernel" : "user");
+	writer->fact_text(writer->ctx, "code",
+			  !self->event.user ? "kernel" : self->event.kernel ? "user and kernel" : "user");
 	writer->fact_number(writer->ctx, "frequency_hz", (double)self->event.frequency_hz);
 	if (self->event.period) {
 		writer->fact_number(writer->ctx, "period", (double)self->event.period);
+	}
+	if (self->drain.filter.pattern_count) {
+		writer->fact_number(writer->ctx, "filtered", (double)self->drain.filter.dropped);
+		writer->fact_number(writer->ctx, "filtered_unnamed", (double)self->drain.filter.unnamed);
 	}
 	writer->fact_text(writer->ctx, "call_graph", callgraph_name(&self->callgraph));
 	if (self->callgraph.mode == CALLGRAPH_DWARF) {
@@ -490,7 +535,7 @@ static void compare_with_count(struct perf_cpu *self, uint64_t counted)
 	double seen_pct = counted ? 100.0 * (double)self->drain.weight / (double)counted : 0;
 	char text[256];
 
-	if (!self->event.is_clock || !self->event.kernel || counted < SEEN_MIN_NS) {
+	if (!self->event.is_clock || !self->event.kernel || !self->event.user || counted < SEEN_MIN_NS) {
 		return;
 	}
 	if (host->output(host->ctx, PORT, &writer) == PFC_OK) {

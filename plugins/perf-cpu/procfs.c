@@ -160,3 +160,32 @@ uint64_t procfs_stack_pointer(int32_t pid, int32_t tid)
 	before = strrchr(text, ' ');
 	return before ? strtoull(before + 1, NULL, 16) : 0;
 }
+
+int procfs_thread_name(int32_t pid, int32_t tid, char *to, size_t to_bytes)
+{
+	char path[64];
+	int rc;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", pid, tid);
+	rc = read_text(path, to, to_bytes);
+	if (rc < 0) {
+		return rc;
+	}
+	to[strcspn(to, "\n")] = '\0';
+	return 0;
+}
+
+void id_list_intersect(struct id_list *list, const struct id_list *wanted)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < list->count; i++) {
+		for (size_t j = 0; j < wanted->count; j++) {
+			if (list->items[i] == wanted->items[j]) {
+				list->items[kept++] = list->items[i];
+				break;
+			}
+		}
+	}
+	list->count = kept;
+}

@@ -34,4 +34,10 @@ int procfs_parse_cpus(const char *text, struct id_list *list);
 /** The user stack pointer of a thread that waits in the kernel; 0 of one that runs, has gone, or that we may not read. */
 uint64_t procfs_stack_pointer(int32_t pid, int32_t tid);
 
+/** The name of a thread, without the newline. Returns 0 or -errno. */
+int procfs_thread_name(int32_t pid, int32_t tid, char *to, size_t to_bytes);
+
+/** Keep the items that are in `wanted`, too. */
+void id_list_intersect(struct id_list *list, const struct id_list *wanted);
+
 #endif

@@ -194,6 +194,28 @@ def test_user_code_only(tmp):
         assert [s for s in both.tables["samples"] if both.kind_of(s["stack"]) in KERNEL_KINDS]
 
 
+def test_kernel_code_only(tmp):
+    profile = Profile(tmp, f"{harness.workload('churn')} 2 200 0", "kernel = only")
+    assert profile.facts["code"] == "kernel", profile.facts
+    assert profile.tables["samples"]
+    assert all(profile.kind_of(s["stack"]) in KERNEL_KINDS for s in profile.tables["samples"])
+
+
+def test_one_cpu_only(tmp):
+    profile = Profile(tmp, f"{harness.workload('churn')} 2 50 50", "cpus = 0")
+    assert {sample["cpu"] for sample in profile.tables["samples"]} == {0}
+    assert profile.facts["cpus"] == 1, profile.facts
+    nothing = Profile(tmp, "sleep 30", "cpus = 0-", code=1)
+    harness.check_in("this is no list of CPUs", nothing.result.err)
+
+
+def test_threads_by_name(tmp):
+    """All of the load is in threads of that name, or none of it."""
+    kept = Profile(tmp, f"{harness.workload('split')} 2 1 1 1 1", "only_threads = nobody, spli*")
+    assert kept.facts["filtered"] == 0 and kept.facts["samples"] > 20, kept.facts
+    Profile(tmp, f"{harness.workload('split')} 2 1 1 1 1", "only_threads = nobody", code=5)
+
+
 def test_frequency(tmp):
     profile = Profile(tmp, f"{harness.workload('split')} 2 1 1 1 1", "frequency = 200\nevent = cpu-clock")
     expected = 200 * profile.facts["cpu_seconds"]

@@ -74,7 +74,7 @@ static void open_rings(uint64_t bytes)
 
 static void setup(void)
 {
-	struct event_wish wish = { "cpu-clock", 1999, 127, true, true, 0 };
+	struct event_wish wish = { "cpu-clock", 1999, 127, true, true, true, 0 };
 	struct refusal refusal;
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -289,7 +289,7 @@ END_TEST
 
 START_TEST(test_what_does_not_fit_is_counted)
 {
-	struct event_wish wish = { "cpu-clock", 20000, 127, true, true, 0 };
+	struct event_wish wish = { "cpu-clock", 20000, 127, true, true, true, 0 };
 	struct refusal refusal;
 	uint64_t counted;
 	int64_t lost;
@@ -354,7 +354,7 @@ static void deny_perf_event_open(void)
 
 START_TEST(test_a_seccomp_filter_is_named)
 {
-	struct event_wish wish = { "auto", 997, 127, true, true, 0 };
+	struct event_wish wish = { "auto", 997, 127, true, true, true, 0 };
 	struct event chosen;
 	struct refusal refusal;
 
@@ -407,7 +407,7 @@ END_TEST
 
 int main(void)
 {
-	struct event_wish wish = { "cpu-clock", 997, 127, true, true, 0 };
+	struct event_wish wish = { "cpu-clock", 997, 127, true, true, true, 0 };
 	Suite *suite = suite_create("perf_attach");
 	TCase *live = tcase_create("live");
 	SRunner *runner;
