@@ -384,6 +384,23 @@ static int measure(struct run *run, struct pfc_error *err)
 	return rc;
 }
 
+static void note_restarts(struct run *run)
+{
+	uint32_t generation = run->target != NULL ? target_generation(run->target) : 1;
+	char text[200];
+
+	if (generation < 2) {
+		return;
+	}
+	snprintf(text, sizeof(text), "the target began anew %u time%s during the run%s", generation - 1,
+		 generation > 2 ? "s" : "",
+		 target_has_moved(run->target) ?
+			 ", as another container of that name: what is measured by control group stops with the first" :
+			 "");
+	json_array_append_new(run->warnings, json_string(text));
+	loop_log(run, PFC_LOG_WARNING, "core", text);
+}
+
 static void note_target_end(struct run *run)
 {
 	struct target_status status;
@@ -578,6 +595,7 @@ static void carry_out(struct run *run)
 			log_failure(&err);
 		}
 		note_target_end(run);
+		note_restarts(run);
 		run->phase = PHASE_DRAIN;
 		if (!run->is_abandoned) {
 			ask_finish(run);

@@ -368,6 +368,17 @@ uint32_t target_generation(struct target *target)
 	return generation;
 }
 
+bool target_has_moved(struct target *target)
+{
+	struct track_group *group = target->tracker.track_group;
+	bool has_moved;
+
+	pthread_mutex_lock(&target->tracker.lock);
+	has_moved = group != NULL && strcmp(group->container.id, target->container.id) != 0;
+	pthread_mutex_unlock(&target->tracker.lock);
+	return has_moved;
+}
+
 bool target_was_oom(struct target *target)
 {
 	bool was_oom;

@@ -86,6 +86,9 @@ const char *target_cgroup(const struct target *target);
 /** 1, and one more for each restart of its container. */
 uint32_t target_generation(struct target *target);
 
+/** Whether its container was made anew under another id, so that its control group has another folder. */
+bool target_has_moved(struct target *target);
+
 /** Whether the kernel was seen to kill in it for lack of memory. */
 bool target_was_oom(struct target *target);
 

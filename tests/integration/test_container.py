@@ -387,10 +387,11 @@ def test_made_anew_is_followed(tmp):
     first = engine.run(engine.base_image(), "sh", "-c", BUSY, name=name)
     late = start(make_anew, after=2.0)
     try:
-        profile(tmp, {"container": name}, seconds=12)
+        result = profile(tmp, {"container": name}, seconds=12)
         late.join()
         lives = target_json(tmp)["generations"]
         assert [life["container_id"] for life in lives] == [first.id, made[0].id], lives
+        check_in("another container of that name", result.err)
     finally:
         late.join()
         engine.docker("rm", "-f", name)
@@ -411,6 +412,8 @@ def test_restart_is_followed(tmp):
         assert lives[0]["pid"] == first and lives[1]["pid"] == container.pid != first
         assert lives[0]["gone_ns"] <= lives[1]["from_ns"]
         check_in("generation 2", result.err)
+        manifest = json.loads((tmp / "runs" / "latest" / "manifest.json").read_text())
+        check_in("began anew 1 time", json.dumps(manifest["warnings"]))
         check_in("dash", report(tmp))
 
 
