@@ -2,12 +2,14 @@
 /*
  * One host call after the other fails, over the whole life of a plugin, until none is left to fail:
  *
- *   fault PLUGINS_FOLDER ID
+ *   fault PLUGINS_FOLDER ID [served]
  *
+ * served: something answers the requests of a driver; nothing does else.
  * Each life is a process of its own. It must end by itself, with success or an error that was explained by host->fail (not a
  * writer's: the host knows that one), and destroy must work; under a sanitizer it must leak nothing. TAP: one line for each
  * error that calls return.
  */
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,9 +62,55 @@ static void add_inputs(struct life *life)
 }
 
 /* Port 1 of the loopback answers nobody: each connection is refused at once. */
+static char url[64] = "http://127.0.0.1:1/";
+
+static void *answer(void *ctx)
+{
+	static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+	int fd = (int)(intptr_t)ctx;
+	char request[4096];
+
+	/* The client sends the next request when it has the answer: what one read gives is one. */
+	while (read(fd, request, sizeof(request)) > 0 && write(fd, text, sizeof(text) - 1) > 0) {
+	}
+	close(fd);
+	return NULL;
+}
+
+/* A process that answers each request until its parent ends; url becomes its own. */
+static bool serve(pid_t *ret_server)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t bytes = sizeof(at);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	pthread_t thread;
+	pid_t parent = getpid();
+
+	if (bind(listener, (struct sockaddr *)&at, bytes) < 0 || listen(listener, 16) < 0 ||
+	    getsockname(listener, (struct sockaddr *)&at, &bytes) < 0) {
+		return false;
+	}
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", ntohs(at.sin_port));
+	*ret_server = fork();
+	if (*ret_server == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGPIPE, SIG_IGN);
+		while (getppid() == parent) {
+			int fd = accept(listener, NULL, NULL);
+
+			if (fd >= 0 && pthread_create(&thread, NULL, answer, (void *)(intptr_t)fd) == 0) {
+				pthread_detach(thread);
+			}
+		}
+		_exit(0);
+	}
+	close(listener);
+	return *ret_server > 0;
+}
+
 static void add_options(struct bench_host *bench)
 {
-	bench_host_option(bench, "url", "http://127.0.0.1:1/");
+	bench_host_option(bench, "url", url);
 	bench_host_option(bench, "connections", "2");
 	bench_host_option(bench, "method", "GET");
 	bench_host_option(bench, "body", "");
@@ -238,10 +288,11 @@ int main(int argc, char **argv)
 	pfc_plugin_entry entry;
 	char path[4096];
 	void *handle;
+	pid_t server = 0;
 	int failed = 0;
 
-	if (argc != 3 || outcome == MAP_FAILED) {
-		fprintf(stderr, "usage: fault PLUGINS_FOLDER ID\n");
+	if (argc < 3 || outcome == MAP_FAILED || (argc > 3 && !serve(&server))) {
+		fprintf(stderr, "usage: fault PLUGINS_FOLDER ID [served]\n");
 		return 2;
 	}
 	snprintf(path, sizeof(path), "%s/%s.so", argv[1], argv[2]);
@@ -258,6 +309,10 @@ int main(int argc, char **argv)
 		printf("%s %d - %s, each call fails with %d\n", is_good ? "ok" : "not ok", i + 1, argv[2],
 		       statuses[i]);
 		failed += !is_good;
+	}
+	if (server > 0) {
+		kill(server, SIGKILL);
+		waitpid(server, NULL, 0);
 	}
 	return failed > 0;
 }
