@@ -3,7 +3,7 @@
  * Holes in the target's stacks. The kernel copies a stack up to the first page that is not present, and a page of a large
  * buffer that nobody ever wrote to is not present: on a server with 9 KiB of receive buffer in its worker threads, three
  * stacks in four ended there, for good. So after a copy that stopped at such a page, one byte of each page up to the size
- * asked for is read: the kernel then maps the zero page there, which uses no memory and leaves all data as it was
+ * asked for is read: the kernel then maps the zero page there, which uses no memory and leaves all data as it was,
  * and the next copy goes on. The sample that found the hole stays cut, and is counted as such. Threads that wait when the
  * window begins are seen to beforehand, as far below their stack pointer as above it.
  */
