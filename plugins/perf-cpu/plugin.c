@@ -415,6 +415,7 @@ static int32_t open_session(struct perf_cpu *self)
 	const struct pfc_host *host = self->host;
 	struct pfc_stacks_config config;
 	struct drain *drain = &self->drain;
+	int32_t rc;
 
 	drain->host = host;
 	drain->stacks = host->extension(host->ctx, PFC_EXT_STACKS);
@@ -426,7 +427,10 @@ static int32_t open_session(struct perf_cpu *self)
 	config.port = PORT;
 	config.event = self->event.name;
 	config.weight_unit = self->event.is_clock ? "ns" : "count";
-	return drain->stacks->open(drain->stacks->ctx, &config, &drain->session);
+	rc = drain->stacks ? drain->stacks->open(drain->stacks->ctx, &config, &drain->session) : PFC_ENOTSUP;
+	return rc == PFC_OK ? PFC_OK
+			    : host->fail(host->ctx, rc, "open the stack service",
+					 drain->stacks ? "it could not begin its output" : "the host does not give it", NULL);
 }
 
 static int32_t perf_cpu_prepare(void *ctx)
