@@ -397,6 +397,48 @@ def test_made_anew_is_followed(tmp):
         engine.docker("rm", "-f", name)
 
 
+# ---- Podman ----
+
+
+def podman(tmp, *words, timeout=60):
+    harness.need("root")
+    command = [harness.need_tool("podman"), "--root", tmp / "podman", "--runroot", tmp / "podman-run", "--cgroup-manager",
+               "cgroupfs"]
+    # crun refuses machines with both kinds of control groups.
+    if not os.path.exists("/sys/fs/cgroup/cgroup.controllers") and shutil.which("runc"):
+        command += ["--runtime", shutil.which("runc")]
+    return harness.run([*command, *words], timeout=timeout)
+
+
+def test_podman(tmp):
+    docker_env.engine().base_image()
+    if not docker_env.BASE_TAR.exists() or podman(tmp, "import", docker_env.BASE_TAR, "slim:1", timeout=120).code != 0:
+        harness.skip("podman", "Podman does not import the base image")
+    limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000", "--network", "none"]
+    made = podman(tmp, "run", "-d", *limits, "--name", "forum", "slim:1", "sh", "-c", BUSY)
+    if made.code != 0:
+        harness.skip("podman", f"Podman starts no container here: {made.err[-200:].strip()}")
+    path = tmp / "podman.sock"
+    words = ["system", "service", "--time=5", f"unix://{path}"]
+    service = threading.Thread(target=podman, args=(tmp, *words), kwargs={"timeout": 90}, daemon=True)
+    service.start()
+    try:
+        harness.wait_until(path.exists, 20, "Podman's socket")
+        profile(tmp, {"container": "forum", "engine": path}, seconds=1).ok()
+        found = target_json(tmp)
+        assert found["container"]["id"] == made.out.strip(), found
+        check_in("libpod-", found["cgroup"])
+        check_in("dash", report(tmp))
+    finally:
+        podman(tmp, "rm", "-f", "-t", "0", "forum")
+        podman(tmp, "rmi", "-f", "slim:1")
+        service.join(100)
+        # Its storage is a mount of its own: the folder goes only after it. ("system reset" would touch others' networks.)
+        for line in reversed(open("/proc/mounts").read().splitlines()):
+            if line.split()[1].startswith(f"{tmp}/"):
+                harness.run(["umount", "-l", line.split()[1]])
+
+
 # ---- ends and restarts ----
 
 
@@ -483,14 +525,15 @@ def test_finding_is_quick():
             process = follow(made[count // 2].name, 0)
             out = process.stdout.read().splitlines()
             process.wait()
-            times.append(json.loads(out[-1])["open_ms"])
-        print(f"# found and verified among {count} in {min(times):.0f} ms (median {sorted(times)[2]:.0f} ms)")
-        assert min(times) < 500, times
+            times.append((json.loads(out[-1])["open_ms"], json.loads(out[-1])["cpu_ms"]))
+        wall, cpu = min(times)[0], min(time[1] for time in times)
+        print(f"# found and verified among {count} in {wall:.0f} ms, {cpu:.0f} ms of them on a CPU")
+        assert cpu < 100, times
     finally:
         engine.docker("rm", "-f", *[container.id for container in made], timeout=300)
 
 
-for function in (test_compose_service, test_hostile_engines, test_other_ways_to_say_it, test_resolves_its_own_files):
+for function in (test_podman, test_compose_service, test_hostile_engines, test_other_ways_to_say_it, test_resolves_its_own_files):
     function.timeout = 300
 
 if __name__ == "__main__":
