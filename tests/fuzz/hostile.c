@@ -67,12 +67,13 @@ static void wait_stop(struct self *self)
 
 /* ---- single acts ---- */
 
-static void flood(const char *format)
+/* Many messages that differ by a number between `head` and `tail`. */
+static void flood(const char *head, const char *tail)
 {
 	char text[256];
 
 	for (int i = 0; i < FLOOD; i++) {
-		snprintf(text, sizeof(text), format, i);
+		snprintf(text, sizeof(text), "%s%d%s", head, i, tail);
 		say(text);
 	}
 }
@@ -240,7 +241,7 @@ static int32_t prepare(void *ctx)
 	int32_t rc = self->host->output(self->host->ctx, "rows", &self->writer);
 
 	if (is(self, "env")) {
-		flood("{\"op\": \"env\", \"name\": \"V%d\", \"value\": \"x\"}");
+		flood("{\"op\": \"env\", \"name\": \"V", "\", \"value\": \"x\"}");
 	} else if (is(self, "env-odd")) {
 		say("{\"op\": \"env\", \"name\": \"A\", \"value\": 7}");
 		say("{\"op\": \"env\", \"name\": \"\", \"value\": \"x\"}");
@@ -268,9 +269,9 @@ static int32_t run(void *ctx)
 	} else if (is(self, "empty")) {
 		say_bytes("", 0);
 	} else if (is(self, "log")) {
-		flood("{\"op\": \"log\", \"level\": 3, \"text\": \"line %d, past the host's own limit\"}");
+		flood("{\"op\": \"log\", \"level\": 3, \"text\": \"line ", ", past the host's own limit\"}");
 	} else if (is(self, "gates")) {
-		flood("{\"op\": \"gate\", \"expression\": \"a\", \"verdict\": 1, \"detail\": \"%d\"}");
+		flood("{\"op\": \"gate\", \"expression\": \"a\", \"verdict\": 1, \"detail\": \"", "\"}");
 		say("{\"op\": \"gate\", \"expression\": \"last\", \"verdict\": 2, \"detail\": \"fails\"}");
 	} else if (is(self, "gate-odd")) {
 		say("{\"op\": \"gate\"}");
