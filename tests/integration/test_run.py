@@ -257,7 +257,7 @@ def test_slow_endpoint_names_the_hot_function(tmp):
         assert (folder / name).stat().st_size > 0, name
     reader = harness.source_dir() / "docs" / "read_artifact.py"
     tables = sorted((folder / "artifacts").glob("*.pcol"))
-    assert len(tables) == 2
+    assert len(tables) >= 2
     harness.run(["python3", reader, "--verify", "--ids", "--sealed", *tables]).ok()
     run = answer["run"].rsplit("/", 1)[1]
     assert (tmp / "profiling" / f"flamegraph_{run}_cpu.svg").resolve().is_file()
