@@ -20,6 +20,7 @@ libjansson-dev   JSON
 zlib1g-dev       compressed sections, checksums
 libcap-dev       dropping privileges
 libseccomp-dev   the sandbox of stages
+libcurl4-openssl-dev  asks a container engine for its containers
 '
 test_packages='
 check            unit tests
