@@ -181,8 +181,8 @@ static size_t add_packet(struct self *self, char *text, size_t room)
 		"0", "-1", "1", "-2147483648", "9223372036854775807", "-9223372036854775808", "1.5", "-1e308", "true", "null",
 		"\"\"", "\"run\"", "\"probe\"", "\"prepare\"", "\"start\"", "\"stop\"", "\"finish\"", "\"quit\"", "\"rows\"",
 		"\"\\u001b[2J\\u202e\"", "[]", "[[[[[[]]]]]]", "{}", "{\"rows\": -1}", "{\"rows\": \"x\"}", "{\"rows\": 1e300}",
-		"{\"rows\": {\"rows\": -9223372036854775808}, \"lost\": {\"a\": 9223372036854775807, \"b\": 9223372036854775807}, "
-		"\"facts\": [1], \"bytes\": \"many\", \"checksum\": {}, \"main_rows\": -3}",
+		("{\"rows\": {\"rows\": -9223372036854775808}, \"lost\": {\"a\": 9223372036854775807, \"b\": 9223372036854775807}, "
+		 "\"facts\": [1], \"bytes\": \"many\", \"checksum\": {}, \"main_rows\": -3}"),
 		"{\"rows\": [], \"lost\": \"all\", \"facts\": 3, \"main_rows\": 1.5}",
 	};
 	size_t bytes = (size_t)snprintf(text, room, "{\"op\": \"%s\"", PICK(self, ops));
