@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Other builds of the same tree: clang without a warning, and the suite under ASan and UBSan.
+"""Other builds of the same tree: clang without a warning; unit tests and whole runs under ASan and UBSan.
 
 Their folders stay in the build folder (variants/), so that a second run compiles only what changed.
 """
@@ -47,6 +47,23 @@ def test_unit_tests_under_sanitizers():
 
 
 test_unit_tests_under_sanitizers.timeout = COMPILE_SECONDS + 430
+
+
+def test_whole_runs_under_sanitizers():
+    """Core and stages, from config to documents: a report of the sanitizers in any process fails the run."""
+    folder = build_variant("sanitize", "gcc", "-Db_sanitize=address,undefined", "-Dtests=enabled")
+    env = {
+        "PROFCORE_BUILD": folder,
+        "ASAN_OPTIONS": "detect_leaks=1",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "LD_LIBRARY_PATH": None,
+        "MALLOC_PERTURB_": None,
+    }
+    for name in ("test_plan.py", "test_run.py"):
+        run(["python3", harness.source_dir() / "tests" / "integration" / name], timeout=300, env=env).ok()
+
+
+test_whole_runs_under_sanitizers.timeout = COMPILE_SECONDS + 630
 
 if __name__ == "__main__":
     harness.main(__name__)
