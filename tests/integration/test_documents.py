@@ -41,7 +41,7 @@ def table(text, title):
     first = next(i for i, line in enumerate(lines) if line.startswith("---")) + 1
     rows = []
     for line in lines[first:]:
-        if not line.strip():
+        if not line.strip() or line.startswith("("):  # "(59 more)"
             break
         rows.append(line.split())
     return rows
