@@ -25,6 +25,7 @@ static void free_port(struct manifest_port *port)
 	free(port->signal);
 	free(port->file);
 	free(port->link);
+	free(port->when);
 }
 
 static void free_option(struct manifest_option *option)

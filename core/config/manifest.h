@@ -45,6 +45,7 @@ struct manifest_port {
 	char *signal;  /* outputs: what it shows ("cpu"); inputs: only this signal; "" for none */
 	char *file;    /* outputs that are documents: file name, "flamegraph.{signal}.svg" */
 	char *link;    /* likewise: link beside the run folders, "flamegraph_{run}_{signal}.svg"; "" for none */
+	char *when;    /* outputs: only there when the stage's artifact came by this `each` input; "" for always */
 };
 
 /** [option NAME]. Limits are in the unit of the value (ns, bytes). */

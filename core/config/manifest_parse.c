@@ -131,6 +131,28 @@ static void read_section(struct manifest_reader *reader, const struct ini_sectio
 	}
 }
 
+/* What `when` of an output names may stand below it: looked up once all is read. */
+static void check_when(struct manifest_reader *reader, const struct ini_section *section)
+{
+	const struct manifest *manifest = reader->manifest;
+	const struct manifest_port *output = NULL;
+	const struct manifest_port *input;
+
+	if (str_starts(section->name, "output")) {
+		const char *name = section->name + strlen("output");
+
+		output = manifest_port(manifest, name + strspn(name, " \t"), true);
+	}
+	if (output == NULL || output->when[0] == '\0') {
+		return;
+	}
+	input = manifest_port(manifest, output->when, false);
+	if (input == NULL || input->multiplicity != PORT_EACH) {
+		manifest_fault(reader, manifest_line_of(section, "when"),
+			       "when = %s: name an input of this plugin with multiplicity = each", output->when);
+	}
+}
+
 int manifest_parse(const char *text, size_t bytes, const char *path, struct manifest **ret,
 		   struct pfc_error *err)
 {
@@ -163,6 +185,10 @@ int manifest_parse(const char *text, size_t bytes, const char *path, struct mani
 	for (const struct ini_section *section = doc.sections; section != NULL && !reader.nomem;
 	     section = section->next) {
 		read_section(&reader, section);
+	}
+	for (const struct ini_section *section = doc.sections; section != NULL && !reader.nomem;
+	     section = section->next) {
+		check_when(&reader, section);
 	}
 	if (reader.nomem || reader.faults.failed) {
 		rc = error_nomem(err);

@@ -141,6 +141,7 @@ void manifest_read_input(struct manifest_reader *reader, const struct ini_sectio
 	manifest_fields(reader, section, fields, sizeof(fields) / sizeof(fields[0]));
 	port->file = manifest_copy(reader, "");
 	port->link = manifest_copy(reader, "");
+	port->when = manifest_copy(reader, "");
 	if (!reader->nomem) {
 		int index = multiplicity[0] == '\0'
 				    ? 0
@@ -169,7 +170,7 @@ void manifest_read_output(struct manifest_reader *reader, const struct ini_secti
 	const struct manifest_field fields[] = {
 		{ "type", &port->type, true },        { "signal", &port->signal, false },
 		{ "summary", &port->summary, false }, { "file", &port->file, false },
-		{ "link", &port->link, false },
+		{ "link", &port->link, false },       { "when", &port->when, false },
 	};
 
 	port->is_output = true;

@@ -302,6 +302,19 @@ static void complain_ambiguous(const struct section_graph *graph, const struct s
 	str_finish(&have);
 }
 
+/* Whether the port is an `each` input beside others: then any of them will do, which the caller checks. */
+static bool has_alternative(const struct manifest *manifest, const struct manifest_port *port)
+{
+	for (size_t i = 0; port->multiplicity == PORT_EACH && i < manifest->port_count; i++) {
+		const struct manifest_port *other = &manifest->ports[i];
+
+		if (other != port && !other->is_output && other->multiplicity == PORT_EACH) {
+			return true;
+		}
+	}
+	return false;
+}
+
 int join_collect(const struct section_graph *graph, const struct section_node *node, const struct manifest_port *port,
 		 struct plan_edge **ret_edges, size_t *ret_count, struct pfc_error *err)
 {
@@ -325,7 +338,7 @@ int join_collect(const struct section_graph *graph, const struct section_node *n
 		free(edges);
 		return error_nomem(err);
 	}
-	if (count == 0 && !may_lack && errors == diag_errors(graph->diags)) {
+	if (count == 0 && !may_lack && !has_alternative(node->manifest, port) && errors == diag_errors(graph->diags)) {
 		complain_missing(graph, node, port);
 	}
 	if (count > 1 && is_single) {

@@ -109,6 +109,10 @@ START_TEST(names_each_fault)
 	expect_bad(HEAD "[output a]\ntype = a/1\nlink = {who}\n",
 		   "x.so:9: link = {who}: a plain file name of letters, digits, . - _ + with {signal}, "
 		   "{stage}, {run}");
+	expect_bad(HEAD "[output a]\ntype = a/1\nwhen = b\n",
+		   "x.so:9: when = b: name an input of this plugin with multiplicity = each");
+	expect_bad(HEAD "[output  a]\ntype = a/1\nwhen = b\n[input b]\ntype = a/1\nmultiplicity = many\n",
+		   "x.so:9: when = b: name an input of this plugin with multiplicity = each");
 	expect_bad(HEAD "[option a]\ntype = it\nhelp = h\n",
 		   "x.so:8: type = it: is none of int, float, bool, string, enum, duration, size, list; did "
 		   "you mean \"int\"?");

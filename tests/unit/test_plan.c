@@ -172,6 +172,69 @@ START_TEST(each_of_one_and_of_none)
 }
 END_TEST
 
+/* Several `each` inputs: an instance for each artifact of each, with the outputs that belong to that input. */
+static void add_reports(const char *optional)
+{
+	char manifest[2048];
+
+	add("calls", HEAD("calls", "collector") OUT("b", "t.calls/1", "signal = calls\n"));
+	snprintf(manifest, sizeof(manifest),
+		 HEAD("reports", "transform") IN("in", "t.stacks/1", "multiplicity = each\n%s")
+			 IN("calls", "t.calls/1", "multiplicity = each\n%s")
+				 IN("all", "t.stacks/1", "multiplicity = many\noptional = yes\n")
+					 OUT("doc", "text/plain", "file = d.{signal}.txt\nwhen = in\n")
+						 OUT("table", "text/plain", "file = t.{signal}.txt\nwhen = calls\n")
+							 OUT("log", "text/plain", "file = l.{signal}.txt\n"),
+		 optional, optional);
+	add("reports", manifest);
+}
+
+static const char *outputs_of(const char *name)
+{
+	static char text[256];
+
+	text[0] = '\0';
+	for (size_t i = 0; i < stage(name)->output_count; i++) {
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i > 0 ? " " : "",
+			 stage(name)->outputs[i].path);
+	}
+	return text;
+}
+
+START_TEST(each_by_several_inputs)
+{
+	add_usual();
+	add_reports("");
+	make(TARGET "[plugin:cpu]\n[plugin:heap]\n[plugin:calls]\n[plugin:reports]\n");
+	ck_assert_uint_eq(plan->stage_count, 6);
+	check_order();
+	ck_assert_str_eq(joined("reports[cpu.a]", 0), "cpu.a");
+	ck_assert_str_eq(joined("reports[cpu.a]", 1), "");
+	ck_assert_str_eq(joined("reports[cpu.a]", 2), "cpu.a heap.a");
+	ck_assert_str_eq(outputs_of("reports[cpu.a]"), "d.cpu.txt l.cpu.txt");
+	ck_assert_str_eq(joined("reports[calls.b]", 0), "");
+	ck_assert_str_eq(joined("reports[calls.b]", 1), "calls.b");
+	ck_assert_str_eq(joined("reports[calls.b]", 2), "cpu.a heap.a");
+	ck_assert_str_eq(outputs_of("reports[calls.b]"), "t.calls.txt l.calls.txt");
+	release();
+	make(TARGET "[plugin:calls]\n[plugin:reports]\n");
+	ck_assert_str_eq(joined("reports", 1), "calls.b");
+	release();
+}
+END_TEST
+
+START_TEST(each_by_several_inputs_needs_one_of_them)
+{
+	add_reports("");
+	check_remark(TARGET "[plugin:reports]\n[plugin:null]\n",
+		     "c.ini:3: error: reports needs one of t.stacks/1, t.calls/1, and no stage makes any of them\n");
+	add_reports("optional = yes\n");
+	make(TARGET "[plugin:reports]\n[plugin:null]\n");
+	ck_assert_uint_eq(plan->stage_count, 1);
+	release();
+}
+END_TEST
+
 START_TEST(one_and_optional)
 {
 	add_usual();
@@ -470,6 +533,8 @@ int main(void)
 
 	tcase_add_test(tests, each_of_several);
 	tcase_add_test(tests, each_of_one_and_of_none);
+	tcase_add_test(tests, each_by_several_inputs);
+	tcase_add_test(tests, each_by_several_inputs_needs_one_of_them);
 	tcase_add_test(tests, one_and_optional);
 	tcase_add_test(tests, many);
 	tcase_add_test(tests, named_twice_is_joined_once);
