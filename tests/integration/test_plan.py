@@ -52,7 +52,8 @@ def test_six_plugins_without_an_input_line_plan(tmp):
 
 
 def test_perturbing_collector_beside_cpu_is_warned_of(tmp):
-    harness.check_in("slows the target down", plan(tmp, SIX).err)
+    harness.check_in("slows the target down", plan(tmp, SIX + "[plugin:perturber]\n").err)
+    assert "slows the target down" not in plan(tmp, SIX).err
 
 
 def test_one_picture_keeps_the_plain_name(tmp):

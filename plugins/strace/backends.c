@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* The back-ends of this build, best first. */
+#include <stddef.h>
+
+#include "backend.h"
+
+const struct backend *const backends[] = {
+	NULL,
+};
