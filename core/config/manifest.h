@@ -40,7 +40,8 @@ struct manifest_port {
 	char *summary;
 	bool is_output;
 	enum port_multiplicity multiplicity; /* inputs */
-	bool optional; /* inputs: none at all is fine (implied by PORT_OPTIONAL; `optional = yes` beside many or each) */
+	bool optional; /* inputs: none at all is fine (implied by PORT_OPTIONAL; `optional = yes` beside many or each);
+			  outputs: may stay empty when the stage says why (the fact `absent`) */
 	char **needs;  /* inputs: columns needed, "samples.time"; NULL-terminated, never NULL */
 	char *signal;  /* outputs: what it shows ("cpu"); inputs: only this signal; "" for none */
 	char *file;    /* outputs that are documents: file name, "flamegraph.{signal}.svg" */

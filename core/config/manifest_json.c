@@ -45,8 +45,9 @@ static json_t *input_to_json(const struct manifest_port *port)
 
 static json_t *output_to_json(const struct manifest_port *port)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "name", port->name, "type", port->type, "signal",
-			 port->signal, "file", port->file, "link", port->link, "when", port->when, "summary", port->summary);
+	return json_pack("{s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:s}", "name", port->name, "type", port->type, "signal",
+			 port->signal, "optional", port->optional, "file", port->file, "link", port->link, "when",
+			 port->when, "summary", port->summary);
 }
 
 static json_t *option_to_json(const struct manifest_option *option)

@@ -167,18 +167,23 @@ void manifest_read_input(struct manifest_reader *reader, const struct ini_sectio
 void manifest_read_output(struct manifest_reader *reader, const struct ini_section *section,
 			  struct manifest_port *port)
 {
+	char *optional = NULL;
 	const struct manifest_field fields[] = {
 		{ "type", &port->type, true },        { "signal", &port->signal, false },
 		{ "summary", &port->summary, false }, { "file", &port->file, false },
 		{ "link", &port->link, false },       { "when", &port->when, false },
+		{ "optional", &optional, false },
 	};
 
 	port->is_output = true;
 	manifest_fields(reader, section, fields, sizeof(fields) / sizeof(fields[0]));
 	port->needs = manifest_words(reader, section->line, "needs", "");
 	if (reader->nomem) {
+		free(optional);
 		return;
 	}
+	port->optional = manifest_yes(reader, section, "optional", optional);
+	free(optional);
 	check_type(reader, section, port->type);
 	check_file(reader, section, "file", port->file);
 	check_file(reader, section, "link", port->link);

@@ -156,7 +156,7 @@ static int add_stored(const json_t *stage, const json_t *artifact, const char *r
 	struct plan_stored *stored;
 
 	if (text_of(artifact, "path")[0] == '\0' || str_equal(state, "failed") || str_equal(state, "missing") ||
-	    str_equal(state, "planned")) {
+	    str_equal(state, "planned") || str_equal(state, "absent")) {
 		return 0;
 	}
 	if (!path_is_inside(text_of(artifact, "path")) || !has_plain_names(stage, artifact)) {

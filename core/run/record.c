@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "run/settle.h"
 #include "stage/protocol.h"
 
 #define SUMMARY_BYTES_MAX (4u << 20)
@@ -455,13 +456,17 @@ static void print_trouble(const struct run *run, FILE *to)
 		if (stage->failure.status != 0) {
 			fprintf(to, "  %s failed in %s: %s\n", stage->plan->name, stage->failed_phase,
 				log_escape(what, sizeof(what), stage->failure.why));
-		} else if (stage->state == STAGE_SKIPPED) {
+		} else if (stage->state == STAGE_SKIPPED && !stage->is_spared) {
 			fprintf(to, "  %s was skipped\n", stage->plan->name);
 		}
 		for (size_t o = 0; o < stage->plan->output_count; o++) {
 			const struct run_output *output = &stage->outputs[o];
 			int64_t lost = record_lost(output);
 
+			if (output->state == OUTPUT_ABSENT && !stage->is_spared) {
+				fprintf(to, "  %s.%s is absent: %s\n", stage->plan->name, output->plan->port->name,
+					log_escape(what, sizeof(what), settle_absence(output)));
+			}
 			if (output->state == OUTPUT_PARTIAL) {
 				fprintf(to, "  %s.%s is partial: %lld rows kept\n", stage->plan->name, output->plan->port->name,
 					(long long)record_rows(output));

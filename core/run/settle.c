@@ -10,6 +10,7 @@
 #include "run/loop.h"
 #include "run/record.h"
 #include "run/spawn.h"
+#include "stage/protocol.h"
 
 void settle_failure(struct run *run, struct run_stage *stage, const char *phase, const struct pfc_error *err)
 {
@@ -71,6 +72,13 @@ static void complain_unsaid(struct run *run, struct run_stage *stage, const stru
 	stage->state = STAGE_FAILED;
 }
 
+const char *settle_absence(const struct run_output *output)
+{
+	return output->plan->port->optional && output->is_sealed ?
+		       protocol_text(json_object_get(output->report, "facts"), "absent") :
+		       "";
+}
+
 static void settle_output(struct run *run, struct run_stage *stage, struct run_output *output)
 {
 	if (output->state != OUTPUT_WRITING) {
@@ -79,6 +87,11 @@ static void settle_output(struct run *run, struct run_stage *stage, struct run_o
 	if (output->report == NULL && is_tables(output)) {
 		output->report = spawn_report(run, output);
 		output->is_sealed = false;
+	}
+	if (settle_absence(output)[0] != '\0') {
+		output->state = OUTPUT_ABSENT;
+		rundir_remove_file(run->dir, output->plan->path);
+		return;
 	}
 	if (output->is_sealed && is_empty(stage, output)) {
 		complain_empty(run, stage, output);
@@ -116,6 +129,15 @@ void settle_end(struct run *run, struct run_stage *stage)
 	record_merge_summary(run, stage);
 	if (!run->is_abandoned) {
 		record_write(run);
+	}
+}
+
+void settle_spare(struct run_stage *stage)
+{
+	stage->state = STAGE_SKIPPED;
+	stage->is_spared = true;
+	for (size_t i = 0; i < stage->plan->output_count; i++) {
+		stage->outputs[i].state = OUTPUT_ABSENT;
 	}
 }
 

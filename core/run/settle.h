@@ -14,4 +14,10 @@ void settle_end(struct run *run, struct run_stage *stage);
 /** The stage will not run. */
 void settle_skip(struct run *run, struct run_stage *stage, const char *why);
 
+/** The stage has nothing to do: what it would read is absent for a stated reason. So is what it would write. */
+void settle_spare(struct run_stage *stage);
+
+/** Why an optional output was not made, as its stage stated it (the fact `absent`); "" when it was to be made. */
+const char *settle_absence(const struct run_output *output);
+
 #endif

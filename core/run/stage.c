@@ -196,7 +196,7 @@ const char *run_stage_state_name(const struct run_stage *stage)
 
 const char *run_output_state_name(const struct run_output *output)
 {
-	static const char *const names[] = { "planned", "writing", "complete", "partial", "failed" };
+	static const char *const names[] = { "planned", "writing", "complete", "partial", "failed", "absent" };
 
 	return names[output->state];
 }

@@ -24,7 +24,14 @@ enum stage_state {
 	STAGE_SKIPPED,     /* not started: what it needs failed, or the run ended before */
 };
 
-enum output_state { OUTPUT_PLANNED = 0, OUTPUT_WRITING, OUTPUT_COMPLETE, OUTPUT_PARTIAL, OUTPUT_FAILED };
+enum output_state {
+	OUTPUT_PLANNED = 0,
+	OUTPUT_WRITING,
+	OUTPUT_COMPLETE,
+	OUTPUT_PARTIAL,
+	OUTPUT_FAILED,
+	OUTPUT_ABSENT, /* optional, and not made: its stage said why, or it would be of an artifact that is absent */
+};
 
 struct run_output {
 	const struct plan_output *plan;
@@ -51,6 +58,7 @@ struct run_stage {
 	bool is_quitting; /* told to quit, or killed: its end is no surprise */
 	bool is_reaped;
 	bool is_settled;     /* its end was dealt with: settle_end does so once */
+	bool is_spared;      /* skipped because there is nothing to do: all that it would read is absent */
 	unsigned log_lines;  /* taken from it */
 	int wait_status;
 	uint64_t started_ns; /* when start returned; 0 */

@@ -71,11 +71,28 @@ static const struct plan_input *find_lack(const struct run *run, const struct pl
 	return NULL;
 }
 
+/* Whether all that was joined to the input is absent for a stated reason: then there is nothing to do, and no fault. */
+static bool is_absent(const struct run *run, const struct plan_input *input)
+{
+	for (size_t e = 0; e < input->edge_count; e++) {
+		const struct plan_output *output = input->edges[e].output;
+
+		if (output == NULL || output_of(run, output)->state != OUTPUT_ABSENT) {
+			return false;
+		}
+	}
+	return input->edge_count > 0;
+}
+
 static void start(struct run *run, struct run_stage *stage)
 {
 	const struct plan_input *lack = find_lack(run, stage->plan);
 	struct pfc_error err;
 
+	if (lack != NULL && is_absent(run, lack)) {
+		settle_spare(stage);
+		return;
+	}
 	if (lack != NULL) {
 		char *why = str_printf("its input %s came to nothing%s%s%s%s", lack->port->name,
 				       lack->edge_count > 0 && lack->edges[0].output != NULL ? " (" : "",

@@ -196,6 +196,31 @@ START_TEST(sealed_and_empty)
 }
 END_TEST
 
+/* An optional output that its stage declined with a reason is no failure; without a reason it is. */
+START_TEST(optional_and_absent)
+{
+	ports[0].optional = true;
+	make(PLUGIN_COLLECTOR, 0);
+	seal("{\"rows\": {\"every\": 0}, \"facts\": {\"absent\": \"not here\"}}");
+	settle_end(&run, &stage);
+	ck_assert_int_eq(outputs[0].state, OUTPUT_ABSENT);
+	ck_assert_str_eq(settle_absence(&outputs[0]), "not here");
+	ck_assert_int_eq(stage.state, STAGE_DONE);
+	ck_assert(!is_there(plan_outputs[0].path));
+	ck_assert_int_eq(record_exit_code(&run), 0);
+	finish();
+	make(PLUGIN_COLLECTOR, 0);
+	seal("{\"rows\": {\"every\": 0}}");
+	check(OUTPUT_FAILED, PFC_ENODATA);
+	finish();
+	ports[0].optional = false;
+	make(PLUGIN_COLLECTOR, 0);
+	seal("{\"rows\": {\"every\": 0}, \"facts\": {\"absent\": \"not here\"}}");
+	check(OUTPUT_FAILED, PFC_ENODATA);
+	finish();
+}
+END_TEST
+
 /* A transform may well find nothing to pass on: sealed by its writer, and empty. */
 START_TEST(an_empty_table_of_a_transform)
 {
@@ -372,6 +397,7 @@ int main(int argc, char **argv)
 	tests = tcase_create("settle");
 	tcase_add_test(tests, sealed_with_rows);
 	tcase_add_test(tests, sealed_and_empty);
+	tcase_add_test(tests, optional_and_absent);
 	tcase_add_test(tests, an_empty_table_of_a_transform);
 	tcase_add_test(tests, documents);
 	tcase_add_test(tests, sealed_by_a_stage_that_failed);
