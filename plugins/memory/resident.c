@@ -415,8 +415,9 @@ static int32_t resident_finish(struct tier *tier)
 {
 	struct resident *self = tier->self;
 	const struct pfc_writer *to = tier->memory->tables.writer;
-	int32_t rc = add_all_kinds(tier, 1);
+	int32_t rc = settle_processes(tier); /* the last ends come late */
 
+	rc = rc ? rc : add_all_kinds(tier, 1);
 	to->fact_number(to->ctx, "ticks", (double)self->ticks);
 	to->fact_number(to->ctx, "interval_ms", (double)self->interval_ns / 1e6);
 	to->fact_number(to->ctx, "late_ticks", (double)self->late_ticks);

