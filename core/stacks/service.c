@@ -9,7 +9,7 @@
 struct stacks_service {
 	struct pfc_stacks face;
 	const struct pfc_host *host;
-	const struct pfc_target_service *target;
+	struct session_stream stream;
 	struct kernel kernel; /* read with the first session, for all of them */
 	bool has_kernel;
 };
@@ -25,7 +25,7 @@ static int32_t face_open(void *ctx, const struct pfc_stacks_config *config, stru
 		kernel_open(&service->kernel);
 		service->has_kernel = true;
 	}
-	return session_open(service->host, service->target, &service->kernel, config, ret);
+	return session_open(service->host, &service->stream, &service->kernel, config, ret);
 }
 
 static int32_t face_add(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample)
@@ -62,8 +62,19 @@ static int32_t face_stack_use(const struct pfc_stacks_session *session, struct p
 	session_stack_use(session, ret);
 	return 0;
 }
+
+static int32_t face_walk(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample,
+			 struct pfc_stack_walk *ret)
+{
+	if (session == NULL || sample == NULL || ret == NULL || ret->struct_size < sizeof(*ret) ||
+	    ret->ips == NULL) {
+		return PFC_EINVAL;
+	}
+	return session_walk(session, sample, ret);
+}
 #else
 #define face_stack_use NULL
+#define face_walk      NULL
 #endif
 
 int stacks_service_create(const struct pfc_host *host, const struct pfc_target_service *target,
@@ -75,7 +86,7 @@ int stacks_service_create(const struct pfc_host *host, const struct pfc_target_s
 		return error_nomem(err);
 	}
 	service->host = host;
-	service->target = target;
+	service->stream.target = target;
 	service->face = (struct pfc_stacks){ .struct_size = sizeof(service->face),
 					     .ctx = service,
 					     .open = face_open,
@@ -84,7 +95,8 @@ int stacks_service_create(const struct pfc_host *host, const struct pfc_target_s
 					     .finish = face_finish,
 					     .close = face_close,
 					     .sample_count = face_sample_count,
-					     .stack_use = face_stack_use };
+					     .stack_use = face_stack_use,
+					     .walk = face_walk };
 	*ret = service;
 	return 0;
 }

@@ -113,31 +113,39 @@ static int write_name(void *ctx, struct space_thread *thread)
 	return session->threads.count == SESSION_ROWS ? write_rows(session) : 0;
 }
 
+static void take_event(struct pfc_stacks_session *session, const struct pfc_target_event *event)
+{
+	if (event->kind == PFC_TARGET_SYNC) {
+		session->sync_ns = event->time_ns > session->sync_ns ? event->time_ns : session->sync_ns;
+	} else if (event->kind == PFC_TARGET_LOST) {
+		session->counts.target_lost += event->length;
+	} else if (!session->is_finished || session->pending.count > 0) {
+		/* A failure is the writer's, and remembered. */
+		spaces_event(&session->spaces, event);
+	}
+}
+
 void session_drain(struct pfc_stacks_session *session)
 {
+	struct session_stream *stream = session->stream;
 	struct pfc_target_event event;
 	uint32_t taken = 0;
 	int status = 0;
 
-	if (session->target == NULL) {
+	if (stream->target == NULL) {
 		session->sync_ns = UINT64_MAX;
 		return;
 	}
+	stream->is_begun = true;
 	while (taken++ < EVENTS_A_DRAIN) {
 		memset(&event, 0, sizeof(event));
 		event.struct_size = sizeof(event);
-		status = session->target->next(session->target->ctx, &event);
+		status = stream->target->next(stream->target->ctx, &event);
 		if (status != 0) {
 			break;
 		}
-		if (event.kind == PFC_TARGET_SYNC) {
-			session->sync_ns =
-				event.time_ns > session->sync_ns ? event.time_ns : session->sync_ns;
-		} else if (event.kind == PFC_TARGET_LOST) {
-			session->counts.target_lost += event.length;
-		} else {
-			/* A failure is the writer's, and remembered. */
-			spaces_event(&session->spaces, &event);
+		for (struct pfc_stacks_session *each = stream->first; each != NULL; each = each->next) {
+			take_event(each, &event);
 		}
 	}
 	if (status != 0 && status != PFC_EAGAIN) {
@@ -353,6 +361,9 @@ static int make_room(struct pfc_stacks_session *session)
 
 static int take_sample(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample)
 {
+	if ((sample->flags & PFC_STACK_WALKED) != 0) {
+		return session_add_walked(session, sample);
+	}
 	return session_has_registers(sample) ? session_add_walk(session, sample)
 					     : pending_add(&session->pending, sample);
 }
@@ -551,15 +562,14 @@ static int prepare(struct pfc_stacks_session *session, const struct pfc_stacks_c
 	return status == 0 ? declare_tables(session) : status;
 }
 
-int session_open(const struct pfc_host *host, const struct pfc_target_service *target,
-		 const struct kernel *kernel, const struct pfc_stacks_config *config,
-		 struct pfc_stacks_session **ret)
+int session_open(const struct pfc_host *host, struct session_stream *stream, const struct kernel *kernel,
+		 const struct pfc_stacks_config *config, struct pfc_stacks_session **ret)
 {
 	struct pfc_stacks_session *session;
 	int status;
 
 	if (config == NULL || config->struct_size < offsetof(struct pfc_stacks_config, reserved) ||
-	    config->port == NULL) {
+	    config->port == NULL || (stream->first != NULL && stream->is_begun)) {
 		return PFC_EINVAL;
 	}
 	session = calloc(1, sizeof(*session));
@@ -567,7 +577,7 @@ int session_open(const struct pfc_host *host, const struct pfc_target_service *t
 		return PFC_ENOMEM;
 	}
 	session->host = host;
-	session->target = target;
+	session->target = stream->target;
 	session->kernel = kernel;
 	session->commit_ns = now_ns();
 	status = prepare(session, config);
@@ -575,8 +585,23 @@ int session_open(const struct pfc_host *host, const struct pfc_target_service *t
 		session_close(session);
 		return status;
 	}
+	session->stream = stream;
+	session->next = stream->first;
+	stream->first = session;
 	*ret = session;
 	return 0;
+}
+
+static void leave_stream(struct pfc_stacks_session *session)
+{
+	struct pfc_stacks_session **at = session->stream != NULL ? &session->stream->first : NULL;
+
+	while (at != NULL && *at != NULL && *at != session) {
+		at = &(*at)->next;
+	}
+	if (at != NULL && *at == session) {
+		*at = session->next;
+	}
 }
 
 void session_close(struct pfc_stacks_session *session)
@@ -584,6 +609,7 @@ void session_close(struct pfc_stacks_session *session)
 	if (session == NULL) {
 		return;
 	}
+	leave_stream(session);
 	spaces_finish(&session->spaces);
 	modules_finish(&session->modules);
 	kernel_rows_finish(&session->kernel_rows);

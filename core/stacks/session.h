@@ -42,8 +42,17 @@ struct session_counts {
 	uint64_t stack_bytes_max;  /* most that a complete walk used of its copy */
 };
 
+/** The target's events, which a stage has once: whoever takes them gives them to all its sessions. */
+struct session_stream {
+	const struct pfc_target_service *target; /* NULL: none */
+	struct pfc_stacks_session *first;        /* linked by `next` */
+	bool is_begun;                           /* events were taken: a session that comes now lacks them */
+};
+
 struct pfc_stacks_session {
 	const struct pfc_host *host;
+	struct session_stream *stream;
+	struct pfc_stacks_session *next;         /* of the stream */
 	const struct pfc_target_service *target; /* NULL: none */
 	const struct pfc_writer *writer;
 	char *port, *event, *weight_unit;
@@ -80,9 +89,8 @@ struct pfc_stacks_session {
 	} threads;
 };
 
-int session_open(const struct pfc_host *host, const struct pfc_target_service *target,
-		 const struct kernel *kernel, const struct pfc_stacks_config *config,
-		 struct pfc_stacks_session **ret);
+int session_open(const struct pfc_host *host, struct session_stream *stream, const struct kernel *kernel,
+		 const struct pfc_stacks_config *config, struct pfc_stacks_session **ret);
 int session_add(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample);
 int session_tick(struct pfc_stacks_session *session, uint64_t complete_ns);
 int session_finish(struct pfc_stacks_session *session);
@@ -100,6 +108,13 @@ bool session_has_registers(const struct pfc_stack_sample *sample);
  * Returns: 0; PFC_ENOSPC: the queue is full; PFC_ENOMEM.
  */
 int session_add_walk(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample);
+
+/** Walk a sample's stack into *ret. Returns 0; PFC_EAGAIN: mappings are missing that may be announced; PFC_EINVAL; PFC_ENOMEM. */
+int session_walk(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample,
+		 struct pfc_stack_walk *ret);
+
+/** Add a stack that was walked before. Returns as session_add_walk. */
+int session_add_walked(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample);
 
 /** How much of their copies the walks needed, so far. */
 void session_stack_use(const struct pfc_stacks_session *session, struct pfc_stack_use *ret);

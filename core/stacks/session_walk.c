@@ -153,11 +153,13 @@ static int add_walked(struct pfc_stacks_session *session, const struct pfc_stack
 	return 0;
 }
 
-int session_add_walk(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample)
+/* Walk by the mappings as far as they are known. PFC_EAGAIN: one is missing that may still be announced. */
+static int walk_known(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample,
+		      struct unwind_walk *walk, struct space **ret_space)
 {
-	struct unwind_walk walk = { .stack = sample->stack, .stack_bytes = sample->stack_bytes };
 	struct space *space = spaces_at(&session->spaces, sample->pid, sample->time_ns);
 	uint64_t stamp = session->spaces.next_stamp;
+	int status = 0;
 
 	if (session->rules == NULL) {
 		session->rules = calloc(UNWIND_CACHE_SLOTS, sizeof(*session->rules));
@@ -165,28 +167,95 @@ int session_add_walk(struct pfc_stacks_session *session, const struct pfc_stack_
 			return PFC_ENOMEM;
 		}
 	}
-	take_registers(sample, walk.registers, &walk.known);
-	walk.end = UNWIND_END_UNMAPPED;
+	take_registers(sample, walk->registers, &walk->known);
+	walk->end = UNWIND_END_UNMAPPED;
 	if (space != NULL) {
-		walk_in(session, space, sample->time_ns, &walk);
+		walk_in(session, space, sample->time_ns, walk);
 	}
-	if (walk.end == UNWIND_END_UNMAPPED && session->target != NULL &&
+	if (walk->end == UNWIND_END_UNMAPPED && session->target != NULL &&
 	    session->sync_ns <= sample->time_ns) {
 		session_drain(session);
 		space = spaces_at(&session->spaces, sample->pid, sample->time_ns);
 		if (session->spaces.next_stamp != stamp && space != NULL) {
-			walk_in(session, space, sample->time_ns, &walk);
+			walk_in(session, space, sample->time_ns, walk);
 		}
-		if (walk.end == UNWIND_END_UNMAPPED && session->sync_ns <= sample->time_ns &&
-		    pending_may_hold(&session->pending, sample->stack_bytes)) {
-			return hold(session, sample, &walk);
-		}
+		status = walk->end == UNWIND_END_UNMAPPED && session->sync_ns <= sample->time_ns ? PFC_EAGAIN
+												 : 0;
 	}
-	if (space == NULL && (walk.known & 1U << CFI_RIP) != 0) {
-		session->walked_ips[0] = walk.registers[CFI_RIP];
-		walk.count = 1;
+	*ret_space = space;
+	return status;
+}
+
+/* Of a process that is not known, the innermost frame is all there is. */
+static void keep_innermost(struct pfc_stacks_session *session, const struct space *space,
+			   struct unwind_walk *walk)
+{
+	if (space == NULL && (walk->known & 1U << CFI_RIP) != 0) {
+		session->walked_ips[0] = walk->registers[CFI_RIP];
+		walk->count = 1;
 	}
+}
+
+int session_add_walk(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample)
+{
+	struct unwind_walk walk = { .stack = sample->stack, .stack_bytes = sample->stack_bytes };
+	struct space *space = NULL;
+	int status = walk_known(session, sample, &walk, &space);
+
+	if (status == PFC_EAGAIN && pending_may_hold(&session->pending, sample->stack_bytes)) {
+		return hold(session, sample, &walk);
+	}
+	if (status != 0 && status != PFC_EAGAIN) {
+		return status;
+	}
+	keep_innermost(session, space, &walk);
 	return add_walked(session, sample, &walk, space != NULL ? space->id : 0);
+}
+
+int session_walk(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample,
+		 struct pfc_stack_walk *ret)
+{
+	struct unwind_walk walk = { .stack = sample->stack, .stack_bytes = sample->stack_bytes };
+	struct space *space = NULL;
+	int status;
+
+	if (!session_has_registers(sample)) {
+		return PFC_EINVAL;
+	}
+	status = walk_known(session, sample, &walk, &space);
+	if (status != 0 && status != PFC_EAGAIN) {
+		return status;
+	}
+	keep_innermost(session, space, &walk);
+	if (status == 0) {
+		count_walk(session, &walk);
+	}
+	ret->count = walk.count < ret->room ? walk.count : ret->room;
+	ret->walk_end = walk.count > ret->room ? UNWIND_END_DEPTH : walk.end;
+	memcpy(ret->ips, session->walked_ips, ret->count * sizeof(*ret->ips));
+	return status;
+}
+
+int session_add_walked(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample)
+{
+	const struct space *space = spaces_at(&session->spaces, sample->pid, sample->time_ns);
+	bool has_end =
+		sample->struct_size >= offsetof(struct pfc_stack_sample, walk_end) + sizeof(sample->walk_end);
+	struct pfc_stack_sample plain = { .struct_size = 0 };
+	struct pending *row;
+	int status;
+
+	memcpy(&plain, sample, sample->struct_size < sizeof(plain) ? sample->struct_size : sizeof(plain));
+	plain.user_ip_count = sample->user_ip_count < SESSION_DEPTH ? sample->user_ip_count : SESSION_DEPTH;
+	status = pending_add(&session->pending, &plain);
+	if (status != 0) {
+		return status;
+	}
+	row = &session->pending.rows[session->pending.count - 1];
+	row->flags = (row->flags & ~(uint32_t)PFC_STACK_WALKED) | PENDING_WALKED;
+	row->end = has_end && sample->walk_end < UNWIND_ENDS ? sample->walk_end : UNWIND_END_BROKEN;
+	row->space_id = space != NULL ? space->id : 0;
+	return 0;
 }
 
 uint32_t session_walk_held(struct pfc_stacks_session *session, struct space *space, struct pending *sample)

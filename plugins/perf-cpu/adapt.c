@@ -30,16 +30,16 @@ enum adapt_verdict adapt_decide(bool is_small, uint64_t complete, uint64_t cut, 
 
 /*
  * What the old set sampled is read before the new one starts: a sample is judged by the set that it came from
- * (attach_is_duplicate). The gap is the time to switch and read, a few ms.
+ * (perf_attach_is_duplicate). The gap is the time to switch and read, a few ms.
  */
-static int switch_to(struct adapt *adapt, struct attach *next)
+static int switch_to(struct adapt *adapt, struct perf_attach *next)
 {
 	int rc;
 
-	attach_disable(adapt->drain->attach);
+	perf_attach_disable(adapt->drain->attach);
 	rc = drain_all(adapt->drain);
 	adapt->drain->attach = next;
-	attach_enable(next);
+	perf_attach_enable(next);
 	adapt->switches++;
 	return rc;
 }

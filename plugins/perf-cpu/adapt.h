@@ -11,15 +11,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "attach.h"
+#include "lib/perf/attach.h"
 #include "drain.h"
 
 /* 24 KiB held every stack of a tokio server whose deepest used 19 KiB; 16 KiB cut one in eight. */
 #define ADAPT_SMALL_BYTES (24u * 1024)
 
 struct adapt {
-	struct attach *large;
-	struct attach *small; /* NULL: the size is fixed */
+	struct perf_attach *large;
+	struct perf_attach *small; /* NULL: the size is fixed */
 	struct drain *drain;
 	uint64_t start_ns;
 	uint64_t complete_before; /* walks at the switch to small */

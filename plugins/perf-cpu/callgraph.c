@@ -15,7 +15,7 @@
 
 static bool service_walks(const struct pfc_stacks *stacks)
 {
-	return EVENT_USER_REGS != 0 && stacks && PFC_HAS(stacks, stack_use);
+	return PERF_USER_REGS != 0 && stacks && PFC_HAS(stacks, stack_use);
 }
 
 static struct pfc_value option_of(const struct pfc_host *host, const char *key)
@@ -30,8 +30,8 @@ static struct pfc_value option_of(const struct pfc_host *host, const char *key)
 
 static uint32_t fit_stack_bytes(int64_t bytes)
 {
-	if (bytes > EVENT_STACK_MAX_BYTES) {
-		bytes = EVENT_STACK_MAX_BYTES;
+	if (bytes > PERF_STACK_MAX_BYTES) {
+		bytes = PERF_STACK_MAX_BYTES;
 	}
 	return (uint32_t)(bytes < STACK_MIN_BYTES ? STACK_MIN_BYTES : bytes) & ~7u;
 }
@@ -45,7 +45,7 @@ int32_t callgraph_choose(const struct pfc_host *host, const struct pfc_stacks *s
 	memset(ret, 0, sizeof(*ret));
 	ret->is_auto = strcmp(mode, "auto") == 0;
 	ret->is_fixed = stack_bytes.is_set != 0;
-	ret->stack_bytes = stack_bytes.is_set ? fit_stack_bytes(stack_bytes.integer) : EVENT_STACK_MAX_BYTES;
+	ret->stack_bytes = stack_bytes.is_set ? fit_stack_bytes(stack_bytes.integer) : PERF_STACK_MAX_BYTES;
 	ret->mode = strcmp(mode, "none") == 0 ? CALLGRAPH_NONE : CALLGRAPH_FP;
 	if (ret->is_auto || strcmp(mode, "dwarf") == 0) {
 		ret->mode = CALLGRAPH_DWARF;
@@ -72,7 +72,7 @@ void callgraph_fall_back(struct callgraph *callgraph, const char *why)
 		 "%s, continuing without it: call stacks by frame pointers", why);
 }
 
-void callgraph_wish(const struct callgraph *callgraph, struct event_wish *wish)
+void callgraph_wish(const struct callgraph *callgraph, struct perf_event_wish *wish)
 {
 	wish->callchain = callgraph->mode != CALLGRAPH_NONE;
 	wish->user_stack_bytes = callgraph->mode == CALLGRAPH_DWARF ? callgraph->stack_bytes : 0;

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "event.h"
+#include "lib/perf/event.h"
 
 enum callgraph_mode {
 	CALLGRAPH_NONE, /* innermost frame only */
@@ -33,7 +33,7 @@ int32_t callgraph_choose(const struct pfc_host *host, const struct pfc_stacks *s
 void callgraph_fall_back(struct callgraph *callgraph, const char *why);
 
 /** What the mode asks of the event. */
-void callgraph_wish(const struct callgraph *callgraph, struct event_wish *wish);
+void callgraph_wish(const struct callgraph *callgraph, struct perf_event_wish *wish);
 
 /** "dwarf", "fp", "none". */
 const char *callgraph_name(const struct callgraph *callgraph);

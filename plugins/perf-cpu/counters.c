@@ -48,24 +48,24 @@ static bool has(const struct counters *counters, const char *name)
 }
 
 int counters_parse(struct counters *counters, const char *const *words, uint32_t word_count,
-		   struct refusal *refusal)
+		   struct perf_refusal *refusal)
 {
 	memset(counters, 0, sizeof(*counters));
 	counters->open = real_open;
 	counters->read = real_read;
 	for (uint32_t i = 0; i < word_count; i++) {
-		struct event_spec spec;
-		int rc = spec_parse(words[i], &spec);
+		struct perf_event_spec spec;
+		int rc = perf_spec_parse(words[i], &spec);
 
 		if (rc != 0) {
-			return event_refuse_word("counters", words[i], rc, refusal);
+			return perf_event_refuse_word("counters", words[i], rc, refusal);
 		}
 		if (has(counters, spec.name)) {
 			continue;
 		}
 		if (counters->count == COUNTERS_MAX) {
-			return refusal_set(refusal, PFC_EINVAL, "there are more than 32",
-					   "count the others in another run", "counters");
+			return perf_refusal_set(refusal, PFC_EINVAL, "there are more than 32",
+						"count the others in another run", "counters");
 		}
 		counters->items[counters->count++] = (struct counter){ .spec = spec, .partner = -1 };
 	}
@@ -145,11 +145,11 @@ static void note_missing(struct counters *counters, struct counter *counter)
 		 counter->spec.name);
 }
 
-static int open_counter(struct counters *counters, struct counter *counter, const struct attach *attach,
-			struct refusal *refusal)
+static int open_counter(struct counters *counters, struct counter *counter, const struct perf_attach *attach,
+			struct perf_refusal *refusal)
 {
 	for (size_t i = 0; i < attach->thread_count && !counter->is_off; i++) {
-		const struct attach_thread *thread = &attach->threads[i];
+		const struct perf_attach_thread *thread = &attach->threads[i];
 
 		if (thread->is_suspect) {
 			continue;
@@ -159,15 +159,15 @@ static int open_counter(struct counters *counters, struct counter *counter, cons
 			continue;
 		}
 		if (!is_missing(counter->fds[i])) {
-			return refusal_explain(-counter->fds[i], counter->spec.name, thread->tid, -1,
-					       refusal);
+			return perf_refusal_explain(-counter->fds[i], counter->spec.name, thread->tid, -1,
+						    refusal);
 		}
 		note_missing(counters, counter);
 	}
 	return PFC_OK;
 }
 
-int counters_open(struct counters *counters, const struct attach *attach, struct refusal *refusal)
+int counters_open(struct counters *counters, const struct perf_attach *attach, struct perf_refusal *refusal)
 {
 	counters->thread_count = attach->thread_count;
 	counters->kernel = attach->event.kernel;
@@ -180,8 +180,8 @@ int counters_open(struct counters *counters, const struct attach *attach, struct
 
 		counter->fds = malloc((attach->thread_count + 1) * sizeof(*counter->fds));
 		if (!counter->fds) {
-			return refusal_set(refusal, PFC_ENOMEM, "out of memory", "",
-					   "counters of the target's threads");
+			return perf_refusal_set(refusal, PFC_ENOMEM, "out of memory", "",
+						"counters of the target's threads");
 		}
 		for (size_t i = 0; i < attach->thread_count; i++) {
 			counter->fds[i] = -1;
@@ -251,7 +251,7 @@ static int write_row(const struct pfc_writer *writer, uint32_t table, const char
 	return writer->append(writer->ctx, table, 1, cells);
 }
 
-int counters_write(const struct counters *counters, const struct event *sampled,
+int counters_write(const struct counters *counters, const struct perf_event *sampled,
 		   const struct counter_value *total, const struct pfc_writer *writer)
 {
 	const struct pfc_column columns[] = { COLUMN("event", PFC_UTF8, ""), COLUMN("unit", PFC_UTF8, ""),

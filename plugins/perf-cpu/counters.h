@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "attach.h"
-#include "spec.h"
+#include "lib/perf/attach.h"
+#include "lib/perf/spec.h"
 
 #define COUNTERS_MAX 32
 
@@ -27,7 +27,7 @@ struct counter_value {
 };
 
 struct counter {
-	struct event_spec spec;
+	struct perf_event_spec spec;
 	int32_t partner; /* counter of the same group that is its leader, or -1 */
 	bool is_off;     /* this machine lacks it */
 	int *fds;        /* one for each thread, -1: none */
@@ -52,13 +52,13 @@ struct counters {
 
 /** The list of words. Returns 0, or refusal->status. */
 int counters_parse(struct counters *counters, const char *const *words, uint32_t word_count,
-		   struct refusal *refusal);
+		   struct perf_refusal *refusal);
 
 /** Who makes a ratio with whom: sets `partner`. */
 void counters_pair(struct counters *counters);
 
 /** Open on the threads that `attach` found, disabled. Returns 0 or refusal->status; what the machine lacks is no error. */
-int counters_open(struct counters *counters, const struct attach *attach, struct refusal *refusal);
+int counters_open(struct counters *counters, const struct perf_attach *attach, struct perf_refusal *refusal);
 
 void counters_control(const struct counters *counters, bool is_on);
 
@@ -66,7 +66,7 @@ void counters_control(const struct counters *counters, bool is_on);
 bool counters_sum(const struct counters *counters, uint32_t counter, struct counter_value *ret);
 
 /** A row for the sampled event, then one for each counter that this machine has. Returns 0 or the writer's error. */
-int counters_write(const struct counters *counters, const struct event *sampled,
+int counters_write(const struct counters *counters, const struct perf_event *sampled,
 		   const struct counter_value *total, const struct pfc_writer *writer);
 
 void counters_close(struct counters *counters);

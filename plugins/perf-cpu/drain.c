@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "adapt.h"
-#include "record.h"
+#include "lib/perf/record.h"
 
 #define TICK_NS (100 * 1000000ull)
 #define TICK_MS 100
@@ -23,7 +23,8 @@
 #define REG_IP_INDEX 8
 
 /* What the walk of a copied stack starts from. Without a copy, the innermost frame is what is known. */
-static void set_user_stack(struct drain *drain, const struct record_sample *sample, struct pfc_stack_sample *out)
+static void set_user_stack(struct drain *drain, const struct perf_record_sample *sample,
+			   struct pfc_stack_sample *out)
 {
 	if (!sample->regs) { /* a kernel thread, or one that is about to end */
 		return;
@@ -32,12 +33,12 @@ static void set_user_stack(struct drain *drain, const struct record_sample *samp
 		drain->compat++;
 	}
 	if (sample->regs_abi == PERF_SAMPLE_REGS_ABI_64 && sample->stack) {
-		out->regs_mask = EVENT_USER_REGS;
+		out->regs_mask = PERF_USER_REGS;
 		out->regs = sample->regs;
 		out->stack = sample->stack;
 		out->stack_bytes = sample->stack_bytes;
-		populate_after(&drain->populate, sample->pid, sample->tid, sample->regs[REG_SP_INDEX], sample->stack_bytes,
-			       sample->stack_asked, sample->time_ns);
+		perf_populate_after(&drain->populate, sample->pid, sample->tid, sample->regs[REG_SP_INDEX],
+				    sample->stack_bytes, sample->stack_asked, sample->time_ns);
 		return;
 	}
 	out->user_ips = sample->regs + REG_IP_INDEX;
@@ -48,21 +49,21 @@ static void set_user_stack(struct drain *drain, const struct record_sample *samp
 static int add_sample(struct drain *drain, const struct perf_event_header *header, uint64_t sample_type)
 {
 	struct pfc_stack_sample out;
-	struct record_sample sample;
-	struct record_chain chain;
+	struct perf_record_sample sample;
+	struct perf_record_chain chain;
 
-	if (!record_parse_sample(header, sample_type, &sample)) {
+	if (!perf_record_parse_sample(header, sample_type, &sample)) {
 		drain->garbled++;
 		return 0;
 	}
-	if (attach_is_duplicate(drain->attach, sample.id, sample.tid)) {
+	if (perf_attach_is_duplicate(drain->attach, sample.id, sample.tid)) {
 		return 0;
 	}
 	if (!filter_passes(&drain->filter, sample.pid, sample.tid, sample.time_ns)) {
 		drain->weight += sample.period; /* seen, and left out as asked */
 		return 0;
 	}
-	record_part_chain(&sample, &chain);
+	perf_record_part_chain(&sample, &chain);
 	memset(&out, 0, sizeof(out));
 	out.struct_size = sizeof(out);
 	out.time_ns = sample.time_ns;
@@ -92,7 +93,7 @@ static int take_record(struct drain *drain, const struct perf_event_header *head
 		return add_sample(drain, header, sample_type);
 	case PERF_RECORD_LOST:
 	case PERF_RECORD_LOST_SAMPLES:
-		drain->lost += record_parse_lost(header);
+		drain->lost += perf_record_parse_lost(header);
 		break;
 	case PERF_RECORD_THROTTLE:
 		drain->throttled++;
@@ -108,13 +109,13 @@ int drain_all(struct drain *drain)
 	struct perf_event_attr attr;
 	int rc = 0;
 
-	event_attr(&drain->attach->event, &attr);
+	perf_event_fill(&drain->attach->event, &attr);
 	for (uint32_t i = 0; i < drain->ring_count; i++) {
-		struct ring *ring = &drain->rings[i];
+		struct perf_ring *ring = &drain->rings[i];
 		const struct perf_event_header *header;
 
-		ring_begin(ring);
-		while ((header = ring_next(ring))) {
+		perf_ring_begin(ring);
+		while ((header = perf_ring_next(ring))) {
 			int added = take_record(drain, header, attr.sample_type);
 
 			rc = rc ? rc : added;
@@ -132,7 +133,8 @@ static void publish(struct drain *drain)
 	if (drain->throttled && !drain->warned) {
 		drain->warned = true;
 		host->log(host->ctx, PFC_LOG_WARNING,
-			  "the kernel throttles the sampling (kernel.perf_cpu_time_max_percent), continuing without the "
+			  "the kernel throttles the sampling (kernel.perf_cpu_time_max_percent), continuing "
+			  "without the "
 			  "samples of those moments");
 	}
 }
@@ -141,18 +143,19 @@ static void publish(struct drain *drain)
 static void renew(struct drain *drain)
 {
 	const struct pfc_host *host = drain->host;
-	bool is_new = attach_renew(drain->attach);
+	bool is_new = perf_attach_renew(drain->attach);
 
 	if (drain->adapt && drain->adapt->small) {
-		attach_renew(drain->adapt->small);
-		attach_renew(drain->adapt->large);
+		perf_attach_renew(drain->adapt->small);
+		perf_attach_renew(drain->adapt->large);
 	}
 	if (is_new) {
 		drain->renewals++;
 		host->log(host->ctx, drain->attach->thread_count ? PFC_LOG_INFO : PFC_LOG_WARNING,
-			  drain->attach->thread_count ? "the target's control group was made anew, sampling the new one" :
-							"the target's control group was made anew and refuses events, continuing "
-							"without it");
+			  drain->attach->thread_count
+				  ? "the target's control group was made anew, sampling the new one"
+				  : "the target's control group was made anew and refuses events, continuing "
+				    "without it");
 	}
 }
 
@@ -187,7 +190,8 @@ int drain_until_stop(struct drain *drain)
 		polls[i + 1] = (struct pollfd){ .fd = drain->rings[i].fd, .events = POLLIN };
 	}
 	while (rc == 0 && polls[0].revents == 0) {
-		bool is_new = drain->attach->event.user_stack_bytes && drain->stacks->sample_count(drain->session) < FIRST_SAMPLES;
+		bool is_new = drain->attach->event.user_stack_bytes &&
+			      drain->stacks->sample_count(drain->session) < FIRST_SAMPLES;
 
 		if (poll(polls, drain->ring_count + 1, is_new ? FIRST_MS : TICK_MS) < 0 && errno != EINTR) {
 			rc = host->fail(host->ctx, PFC_EIO, "poll of the rings", strerror(errno), NULL);

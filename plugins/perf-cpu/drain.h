@@ -9,10 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "attach.h"
+#include "lib/perf/attach.h"
 #include "filter.h"
-#include "populate.h"
-#include "ring.h"
+#include "lib/perf/populate.h"
+#include "lib/perf/ring.h"
 
 struct adapt;
 
@@ -20,20 +20,20 @@ struct drain {
 	const struct pfc_host *host;
 	const struct pfc_stacks *stacks;
 	struct pfc_stacks_session *session;
-	struct attach *attach; /* the events that are on */
-	struct adapt *adapt;   /* NULL: never switches them */
-	struct ring *rings;
+	struct perf_attach *attach; /* the events that are on */
+	struct adapt *adapt;        /* NULL: never switches them */
+	struct perf_ring *rings;
 	uint32_t ring_count;
-	uint64_t lost;        /* by the kernel's own records */
-	uint64_t garbled;     /* records that made no sense */
-	uint64_t compat;      /* samples of 32-bit code, whose user stack was not walked */
-	struct populate populate;
+	uint64_t lost;    /* by the kernel's own records */
+	uint64_t garbled; /* records that made no sense */
+	uint64_t compat;  /* samples of 32-bit code, whose user stack was not walked */
+	struct perf_populate populate;
 	struct filter filter;
-	uint64_t throttled;   /* times that the kernel paused an event */
-	uint64_t weight;      /* sum over the samples */
+	uint64_t throttled; /* times that the kernel paused an event */
+	uint64_t weight;    /* sum over the samples */
 	uint64_t last_tick_ns;
-	uint32_t renewals;    /* restarts of the target's container */
-	bool warned;          /* of throttling */
+	uint32_t renewals; /* restarts of the target's container */
+	bool warned;       /* of throttling */
 };
 
 /** Read all rings once. Returns 0 or the stack service's error. */

@@ -5,7 +5,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
-#include "procfs.h"
+#include "lib/perf/procfs.h"
 
 #define AGAIN_NS 1000000000ull
 
@@ -29,7 +29,7 @@ bool filter_passes(struct filter *filter, int32_t pid, int32_t tid, uint64_t tim
 		return true;
 	}
 	if (!is_known || time_ns - filter->seen[slot].looked_ns >= AGAIN_NS) {
-		if (procfs_thread_name(pid, tid, name, sizeof(name)) == 0) {
+		if (perf_procfs_thread_name(pid, tid, name, sizeof(name)) == 0) {
 			filter->seen[slot].tid = tid;
 			filter->seen[slot].passes = matches(filter, name);
 			filter->seen[slot].looked_ns = time_ns;

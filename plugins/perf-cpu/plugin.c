@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * perf-cpu: where the target spends CPU time. The kernel samples (event.c, attach.c) into rings (ring.c); the window's loop
+ * perf-cpu: where the target spends CPU time. The kernel samples (lib/perf) into rings; the window's loop
  * (drain.c) feeds them to the host's stack service, which knows all about stacks and symbols. This file is the life cycle.
  */
 #include <profcore/ext/draft/stacks.h>
@@ -13,13 +13,13 @@
 #include <unistd.h>
 
 #include "adapt.h"
-#include "attach.h"
+#include "lib/perf/attach.h"
 #include "callgraph.h"
 #include "counters.h"
 #include "drain.h"
-#include "event.h"
-#include "procfs.h"
-#include "ring.h"
+#include "lib/perf/event.h"
+#include "lib/perf/procfs.h"
+#include "lib/perf/ring.h"
 
 PFC_MANIFEST("manifest.ini");
 
@@ -34,21 +34,22 @@ PFC_MANIFEST("manifest.ini");
 
 struct perf_cpu {
 	const struct pfc_host *host;
-	struct event_wish wish;
+	struct perf_event_wish wish;
 	struct callgraph callgraph;
 	struct pfc_value events; /* the option's words */
 	struct counters counters;
-	struct event event;
-	struct ring *rings;
+	struct perf_event event;
+	struct perf_ring *rings;
 	uint32_t ring_count;
 	char *group; /* folder of the target's control group; NULL */
-	struct attach attach;
-	struct attach small; /* the same threads with smaller copies of their stacks; empty where that is not done */
+	struct perf_attach attach;
+	struct perf_attach
+		small; /* the same threads with smaller copies of their stacks; empty where that is not done */
 	struct adapt adapt;
 	struct drain drain;
 };
 
-static int32_t fail(const struct perf_cpu *self, const struct refusal *refusal)
+static int32_t fail(const struct perf_cpu *self, const struct perf_refusal *refusal)
 {
 	const struct pfc_host *host = self->host;
 
@@ -119,17 +120,17 @@ static int32_t probe_target(const struct perf_cpu *self)
 {
 	struct perf_event_attr attr;
 	struct pfc_target target;
-	struct refusal refusal;
+	struct perf_refusal refusal;
 	int32_t rc = get_target(self, &target);
 	int fd;
 
 	if (rc != PFC_OK) {
 		return rc;
 	}
-	event_attr(&self->event, &attr);
-	fd = event_open(&attr, target.pids[0], -1);
+	perf_event_fill(&self->event, &attr);
+	fd = perf_event_open(&attr, target.pids[0], -1);
 	if (fd < 0) {
-		refusal_explain(-fd, self->event.name, target.pids[0], -1, &refusal);
+		perf_refusal_explain(-fd, self->event.name, target.pids[0], -1, &refusal);
 		return fail(self, &refusal);
 	}
 	close(fd);
@@ -137,19 +138,21 @@ static int32_t probe_target(const struct perf_cpu *self)
 }
 
 /* auto gives up copies of the stack where the kernel does not make them. */
-static int choose_event(struct perf_cpu *self, struct refusal *refusal)
+static int choose_event(struct perf_cpu *self, struct perf_refusal *refusal)
 {
-	struct refusal second;
+	struct perf_refusal second;
 	int rc;
 
 	callgraph_wish(&self->callgraph, &self->wish);
-	rc = event_choose_first(&self->wish, self->events.items, self->events.item_count, &self->event, refusal);
+	rc = perf_event_choose_first(&self->wish, self->events.items, self->events.item_count, &self->event,
+				     refusal);
 	if (rc == PFC_ENOTSUP && self->callgraph.is_auto && self->callgraph.mode == CALLGRAPH_DWARF) {
 		struct callgraph callgraph = self->callgraph;
 
 		callgraph_fall_back(&callgraph, "this kernel does not copy user stacks");
 		callgraph_wish(&callgraph, &self->wish);
-		if (event_choose_first(&self->wish, self->events.items, self->events.item_count, &self->event, &second) == 0) {
+		if (perf_event_choose_first(&self->wish, self->events.items, self->events.item_count,
+					    &self->event, &second) == 0) {
 			self->callgraph = callgraph;
 			return 0;
 		}
@@ -157,7 +160,7 @@ static int choose_event(struct perf_cpu *self, struct refusal *refusal)
 	return rc;
 }
 
-static int parse_counters(struct perf_cpu *self, struct refusal *refusal)
+static int parse_counters(struct perf_cpu *self, struct perf_refusal *refusal)
 {
 	struct pfc_value words = { .struct_size = sizeof(words) };
 
@@ -171,7 +174,7 @@ static int32_t perf_cpu_probe(void *ctx)
 {
 	struct perf_cpu *self = ctx;
 	const struct pfc_stacks *stacks = self->host->extension(self->host->ctx, PFC_EXT_STACKS);
-	struct refusal refusal;
+	struct perf_refusal refusal;
 	int32_t rc;
 
 	if (!stacks) {
@@ -199,26 +202,27 @@ static int32_t perf_cpu_probe(void *ctx)
 }
 
 /* The online CPUs that the option names; all without it. */
-static int32_t pick_cpus(const struct perf_cpu *self, struct id_list *cpus)
+static int32_t pick_cpus(const struct perf_cpu *self, struct perf_id_list *cpus)
 {
 	const struct pfc_host *host = self->host;
 	const char *text = pfc_option_text(host, "cpus", "");
-	struct id_list wanted = { NULL, 0, 0 };
+	struct perf_id_list wanted = { NULL, 0, 0 };
 	int error;
 
 	if (text[0] == '\0') {
 		return PFC_OK;
 	}
-	error = procfs_parse_cpus(text, &wanted);
+	error = perf_procfs_parse_cpus(text, &wanted);
 	if (error == 0) {
-		id_list_intersect(cpus, &wanted);
+		perf_id_list_intersect(cpus, &wanted);
 	}
 	free(wanted.items);
 	if (error == -ENOMEM) {
 		return host->fail(host->ctx, PFC_ENOMEM, "read the list of CPUs", "out of memory", NULL);
 	}
 	if (error || cpus->count == 0) {
-		return host->fail(host->ctx, PFC_EINVAL, "cpus", error ? "this is no list of CPUs" : "none of them is online",
+		return host->fail(host->ctx, PFC_EINVAL, "cpus",
+				  error ? "this is no list of CPUs" : "none of them is online",
 				  "write cpus = 0-3,8; see cat /sys/devices/system/cpu/online");
 	}
 	return PFC_OK;
@@ -226,23 +230,25 @@ static int32_t pick_cpus(const struct perf_cpu *self, struct id_list *cpus)
 
 static int32_t open_rings(struct perf_cpu *self)
 {
-	struct id_list cpus = { NULL, 0, 0 };
-	struct refusal refusal;
+	struct perf_id_list cpus = { NULL, 0, 0 };
+	struct perf_refusal refusal;
 	char text[160];
 	int32_t rc = PFC_OK;
-	int error = procfs_online_cpus(&cpus);
+	int error = perf_procfs_online_cpus(&cpus);
 
 	if (error == 0) {
 		self->rings = calloc(cpus.count, sizeof(*self->rings));
 	}
 	if (!self->rings) {
 		rc = self->host->fail(self->host->ctx, error ? PFC_EIO : PFC_ENOMEM, "list the online CPUs",
-				      error ? strerror(-error) : "out of memory", "check that /sys is mounted");
+				      error ? strerror(-error) : "out of memory",
+				      "check that /sys is mounted");
 		goto out;
 	}
 	rc = pick_cpus(self, &cpus);
 	for (size_t i = 0; i < cpus.count && rc == PFC_OK; i++) {
-		if (ring_open(cpus.items[i], self->callgraph.ring_bytes, &self->rings[i], &refusal) != 0) {
+		if (perf_ring_open(cpus.items[i], self->callgraph.ring_bytes, &self->rings[i], &refusal) !=
+		    0) {
 			rc = fail(self, &refusal);
 			goto out;
 		}
@@ -250,7 +256,8 @@ static int32_t open_rings(struct perf_cpu *self)
 	}
 	if (rc == PFC_OK && self->rings[0].data_bytes < self->callgraph.ring_bytes) {
 		snprintf(text, sizeof(text),
-			 "locked memory is short (kernel.perf_event_mlock_kb), continuing without the full ring: %llu "
+			 "locked memory is short (kernel.perf_event_mlock_kb), continuing without the full "
+			 "ring: %llu "
 			 "KiB for each CPU",
 			 (unsigned long long)self->rings[0].data_bytes / 1024);
 		log_text(self, PFC_LOG_WARNING, text);
@@ -262,18 +269,20 @@ out:
 
 static void log_attached(const struct perf_cpu *self)
 {
-	const struct attach *attach = &self->attach;
+	const struct perf_attach *attach = &self->attach;
 	char text[256];
 
 	if (attach->group) {
-		snprintf(text, sizeof(text), "sampling %s of the whole control group on %u CPUs, call graphs by %s",
+		snprintf(text, sizeof(text),
+			 "sampling %s of the whole control group on %u CPUs, call graphs by %s",
 			 attach->event.name, attach->cpu_count, callgraph_name(&self->callgraph));
 		log_text(self, PFC_LOG_INFO, text);
 		return;
 	}
-	snprintf(text, sizeof(text), "sampling %s of %zu threads on %u CPUs, call graphs by %s (%u passes, %zu came late)",
-		 attach->event.name, attach->thread_count, attach->cpu_count, callgraph_name(&self->callgraph),
-		 attach->passes, attach->undecided);
+	snprintf(text, sizeof(text),
+		 "sampling %s of %zu threads on %u CPUs, call graphs by %s (%u passes, %zu came late)",
+		 attach->event.name, attach->thread_count, attach->cpu_count,
+		 callgraph_name(&self->callgraph), attach->passes, attach->undecided);
 	log_text(self, PFC_LOG_INFO, text);
 	if (attach->refused) {
 		snprintf(text, sizeof(text), "%zu threads cannot be sampled (%s), continuing without them",
@@ -283,30 +292,32 @@ static void log_attached(const struct perf_cpu *self)
 }
 
 /* One event a CPU for a target that is a control group; false where that is refused: then its threads have to do. */
-static bool open_on_group(struct perf_cpu *self, struct attach *attach)
+static bool open_on_group(struct perf_cpu *self, struct perf_attach *attach)
 {
 	struct pfc_target target;
-	struct refusal refusal;
+	struct perf_refusal refusal;
 	char text[400];
 
-	if (get_target(self, &target) != PFC_OK || target.cgroup_path == NULL || target.cgroup_path[0] == '\0') {
+	if (get_target(self, &target) != PFC_OK || target.cgroup_path == NULL ||
+	    target.cgroup_path[0] == '\0') {
 		return false;
 	}
 	if (!self->group) {
 		self->group = strdup(target.cgroup_path);
 	}
-	if (self->group && attach_group(attach, self->group, &refusal) == 0) {
+	if (self->group && perf_attach_group(attach, self->group, &refusal) == 0) {
 		return true;
 	}
 	snprintf(text, sizeof(text),
-		 "the control group cannot be sampled as a whole (%.250s), continuing with the threads that are there now",
+		 "the control group cannot be sampled as a whole (%.250s), continuing with the threads that "
+		 "are there now",
 		 self->group ? refusal.why : "out of memory");
 	log_text(self, PFC_LOG_WARNING, text);
 	return false;
 }
 
 /* Passes until no thread is new. Returns 0, what get_target returned, or refusal->status. */
-static int32_t open_events(struct perf_cpu *self, struct attach *attach, struct refusal *refusal)
+static int32_t open_events(struct perf_cpu *self, struct perf_attach *attach, struct perf_refusal *refusal)
 {
 	struct pfc_target target;
 	size_t added;
@@ -321,29 +332,30 @@ static int32_t open_events(struct perf_cpu *self, struct attach *attach, struct 
 		if (rc != PFC_OK) {
 			return rc;
 		}
-		if (attach_pass(attach, target.pids, target.pid_count, &added, refusal) != 0) {
+		if (perf_attach_pass(attach, target.pids, target.pid_count, &added, refusal) != 0) {
 			return refusal->status;
 		}
 	} while (added && attach->passes < PASS_LIMIT);
-	attach_seal(attach);
+	perf_attach_seal(attach);
 	return PFC_OK;
 }
 
 /* The second set of events. Where there is no room for it, the size of the copies stays as it is. */
 static void open_small(struct perf_cpu *self)
 {
-	struct event event = self->event;
-	struct refusal refusal;
+	struct perf_event event = self->event;
+	struct perf_refusal refusal;
 
 	if (self->callgraph.mode != CALLGRAPH_DWARF || self->callgraph.is_fixed) {
 		return;
 	}
 	event.user_stack_bytes = ADAPT_SMALL_BYTES;
-	attach_init(&self->small, &event, self->rings, self->ring_count);
+	perf_attach_init(&self->small, &event, self->rings, self->ring_count);
 	self->small.fds_elsewhere = self->attach.thread_count * self->ring_count;
 	if (open_events(self, &self->small, &refusal) != PFC_OK || self->small.thread_count == 0) {
-		attach_close(&self->small);
-		log_text(self, PFC_LOG_INFO, "no second set of events: all samples copy their stacks in full size");
+		perf_attach_close(&self->small);
+		log_text(self, PFC_LOG_INFO,
+			 "no second set of events: all samples copy their stacks in full size");
 		return;
 	}
 	self->adapt = (struct adapt){ .large = &self->attach, .small = &self->small, .drain = &self->drain };
@@ -352,10 +364,10 @@ static void open_small(struct perf_cpu *self)
 
 static int32_t attach_target(struct perf_cpu *self)
 {
-	struct refusal refusal;
+	struct perf_refusal refusal;
 	int32_t rc;
 
-	attach_init(&self->attach, &self->event, self->rings, self->ring_count);
+	perf_attach_init(&self->attach, &self->event, self->rings, self->ring_count);
 	rc = open_events(self, &self->attach, &refusal);
 	if (rc != PFC_OK) {
 		return refusal.status ? fail(self, &refusal) : rc;
@@ -366,8 +378,11 @@ static int32_t attach_target(struct perf_cpu *self)
 	}
 	log_attached(self);
 	open_small(self);
-	for (size_t i = 0; self->callgraph.mode == CALLGRAPH_DWARF && i < self->attach.thread_count && i < POPULATE_THREADS; i++) {
-		populate_thread(&self->drain.populate, self->attach.threads[i].pid, self->attach.threads[i].tid);
+	for (size_t i = 0;
+	     self->callgraph.mode == CALLGRAPH_DWARF && i < self->attach.thread_count && i < POPULATE_THREADS;
+	     i++) {
+		perf_populate_thread(&self->drain.populate, self->attach.threads[i].pid,
+				     self->attach.threads[i].tid);
 	}
 	return PFC_OK;
 }
@@ -375,20 +390,23 @@ static int32_t attach_target(struct perf_cpu *self)
 /* What cannot be counted is said and left out: the samples are what the run is for. */
 static void open_counters(struct perf_cpu *self)
 {
-	struct refusal refusal;
+	struct perf_refusal refusal;
 	char text[640];
 
 	if (self->counters.count && self->attach.group) {
-		log_text(self, PFC_LOG_WARNING, "counters of a control group are not there yet, continuing without them");
+		log_text(self, PFC_LOG_WARNING,
+			 "counters of a control group are not there yet, continuing without them");
 		counters_close(&self->counters);
 		return;
 	}
 	if (counters_open(&self->counters, &self->attach, &refusal) != PFC_OK) {
-		snprintf(text, sizeof(text), "%s: %s, continuing without counters", refusal.what, refusal.why);
+		snprintf(text, sizeof(text), "%s: %s, continuing without counters", refusal.what,
+			 refusal.why);
 		log_text(self, PFC_LOG_WARNING, text);
 		counters_close(&self->counters);
 	} else if (self->counters.missing[0]) {
-		snprintf(text, sizeof(text), "this machine does not count %s, continuing without them", self->counters.missing);
+		snprintf(text, sizeof(text), "this machine does not count %s, continuing without them",
+			 self->counters.missing);
 		log_text(self, PFC_LOG_WARNING, text);
 	}
 }
@@ -430,7 +448,9 @@ static int32_t open_session(struct perf_cpu *self)
 	rc = drain->stacks ? drain->stacks->open(drain->stacks->ctx, &config, &drain->session) : PFC_ENOTSUP;
 	return rc == PFC_OK ? PFC_OK
 			    : host->fail(host->ctx, rc, "open the stack service",
-					 drain->stacks ? "it could not begin its output" : "the host does not give it", NULL);
+					 drain->stacks ? "it could not begin its output"
+						       : "the host does not give it",
+					 NULL);
 }
 
 static int32_t perf_cpu_prepare(void *ctx)
@@ -454,7 +474,7 @@ static int32_t perf_cpu_start(void *ctx, uint64_t t0_ns)
 
 	self->adapt.start_ns = t0_ns;
 	counters_control(&self->counters, true);
-	attach_enable(&self->attach);
+	perf_attach_enable(&self->attach);
 	return PFC_OK;
 }
 
@@ -469,7 +489,7 @@ static int32_t perf_cpu_stop(void *ctx, uint64_t t1_ns)
 {
 	struct perf_cpu *self = ctx;
 
-	attach_disable(self->drain.attach);
+	perf_attach_disable(self->drain.attach);
 	counters_control(&self->counters, false);
 	return drain_all(&self->drain);
 }
@@ -505,7 +525,9 @@ static void state_facts(struct perf_cpu *self)
 	}
 	writer->fact_text(writer->ctx, "event", self->event.name);
 	writer->fact_text(writer->ctx, "code",
-			  !self->event.user ? "kernel" : self->event.kernel ? "user and kernel" : "user");
+			  !self->event.user    ? "kernel"
+			  : self->event.kernel ? "user and kernel"
+					       : "user");
 	writer->fact_number(writer->ctx, "frequency_hz", (double)self->event.frequency_hz);
 	if (self->event.period) {
 		writer->fact_number(writer->ctx, "period", (double)self->event.period);
@@ -548,8 +570,10 @@ static void compare_with_count(struct perf_cpu *self, uint64_t counted)
 	}
 	if (seen_pct < SEEN_WARN_PCT) {
 		snprintf(text, sizeof(text),
-			 "the samples cover %.0f %% of the CPU time that the target used: threads that live shorter than "
-			 "a sampling period are never seen, continuing without them (a higher frequency sees more)",
+			 "the samples cover %.0f %% of the CPU time that the target used: threads that live "
+			 "shorter than "
+			 "a sampling period are never seen, continuing without them (a higher frequency sees "
+			 "more)",
 			 seen_pct);
 		log_text(self, PFC_LOG_WARNING, text);
 	}
@@ -564,9 +588,9 @@ static int32_t perf_cpu_finish(void *ctx)
 	int64_t lost, lost_small = 0;
 	int32_t rc;
 
-	attach_count(&self->attach, &counted, &lost);
+	perf_attach_count(&self->attach, &counted, &lost);
 	if (self->adapt.small) {
-		attach_count(&self->small, &counted_small, &lost_small);
+		perf_attach_count(&self->small, &counted_small, &lost_small);
 		counted += counted_small;
 		lost += lost >= 0 ? lost_small : 0;
 	}
@@ -580,9 +604,10 @@ static int32_t perf_cpu_finish(void *ctx)
 	}
 	rc = drain->stacks->finish(drain->session);
 	if (rc == PFC_ENODATA) {
-		return host->fail(host->ctx, PFC_ENODATA, "sample the target's CPU time",
-				  "none of its threads ran on a CPU in the window, as far as the kernel told",
-				  "was the target idle? put load on it, or make the window longer (run.duration)");
+		return host->fail(
+			host->ctx, PFC_ENODATA, "sample the target's CPU time",
+			"none of its threads ran on a CPU in the window, as far as the kernel told",
+			"was the target idle? put load on it, or make the window longer (run.duration)");
 	}
 	return rc;
 }
@@ -597,10 +622,10 @@ static void perf_cpu_destroy(void *ctx)
 	if (self->drain.session) {
 		self->drain.stacks->close(self->drain.session);
 	}
-	attach_close(&self->attach);
-	attach_close(&self->small);
+	perf_attach_close(&self->attach);
+	perf_attach_close(&self->small);
 	for (uint32_t i = 0; i < self->ring_count; i++) {
-		ring_close(&self->rings[i]);
+		perf_ring_close(&self->rings[i]);
 	}
 	free(self->rings);
 	counters_close(&self->counters);

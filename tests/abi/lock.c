@@ -134,7 +134,7 @@ MEMBER(struct pfc_stacks_config, reserved, 32, uint64_t [4]);
 SAME(sizeof(((struct pfc_stacks_config *)0)->struct_size) + sizeof(((struct pfc_stacks_config *)0)->flags) + sizeof(((struct pfc_stacks_config *)0)->port) + sizeof(((struct pfc_stacks_config *)0)->event) + sizeof(((struct pfc_stacks_config *)0)->weight_unit) + sizeof(((struct pfc_stacks_config *)0)->reserved), 64); /* no hole */
 /* struct pfc_stack_sample */
 SAME(_Alignof(struct pfc_stack_sample), 8);
-AT_LEAST(sizeof(struct pfc_stack_sample), 96);
+AT_LEAST(sizeof(struct pfc_stack_sample), 104);
 MEMBER(struct pfc_stack_sample, struct_size, 0, uint32_t);
 MEMBER(struct pfc_stack_sample, flags, 4, uint32_t);
 MEMBER(struct pfc_stack_sample, time_ns, 8, uint64_t);
@@ -151,7 +151,9 @@ MEMBER(struct pfc_stack_sample, regs_mask, 64, uint64_t);
 MEMBER(struct pfc_stack_sample, regs, 72, const uint64_t *);
 MEMBER(struct pfc_stack_sample, stack, 80, const void *);
 MEMBER(struct pfc_stack_sample, stack_bytes, 88, uint64_t);
-SAME(sizeof(((struct pfc_stack_sample *)0)->struct_size) + sizeof(((struct pfc_stack_sample *)0)->flags) + sizeof(((struct pfc_stack_sample *)0)->time_ns) + sizeof(((struct pfc_stack_sample *)0)->weight) + sizeof(((struct pfc_stack_sample *)0)->pid) + sizeof(((struct pfc_stack_sample *)0)->tid) + sizeof(((struct pfc_stack_sample *)0)->cpu) + sizeof(((struct pfc_stack_sample *)0)->kernel_ip_count) + sizeof(((struct pfc_stack_sample *)0)->kernel_ips) + sizeof(((struct pfc_stack_sample *)0)->user_ips) + sizeof(((struct pfc_stack_sample *)0)->user_ip_count) + sizeof(((struct pfc_stack_sample *)0)->reserved0) + sizeof(((struct pfc_stack_sample *)0)->regs_mask) + sizeof(((struct pfc_stack_sample *)0)->regs) + sizeof(((struct pfc_stack_sample *)0)->stack) + sizeof(((struct pfc_stack_sample *)0)->stack_bytes), 96); /* no hole */
+MEMBER(struct pfc_stack_sample, walk_end, 96, uint32_t);
+MEMBER(struct pfc_stack_sample, reserved1, 100, uint32_t);
+SAME(sizeof(((struct pfc_stack_sample *)0)->struct_size) + sizeof(((struct pfc_stack_sample *)0)->flags) + sizeof(((struct pfc_stack_sample *)0)->time_ns) + sizeof(((struct pfc_stack_sample *)0)->weight) + sizeof(((struct pfc_stack_sample *)0)->pid) + sizeof(((struct pfc_stack_sample *)0)->tid) + sizeof(((struct pfc_stack_sample *)0)->cpu) + sizeof(((struct pfc_stack_sample *)0)->kernel_ip_count) + sizeof(((struct pfc_stack_sample *)0)->kernel_ips) + sizeof(((struct pfc_stack_sample *)0)->user_ips) + sizeof(((struct pfc_stack_sample *)0)->user_ip_count) + sizeof(((struct pfc_stack_sample *)0)->reserved0) + sizeof(((struct pfc_stack_sample *)0)->regs_mask) + sizeof(((struct pfc_stack_sample *)0)->regs) + sizeof(((struct pfc_stack_sample *)0)->stack) + sizeof(((struct pfc_stack_sample *)0)->stack_bytes) + sizeof(((struct pfc_stack_sample *)0)->walk_end) + sizeof(((struct pfc_stack_sample *)0)->reserved1), 104); /* no hole */
 /* struct pfc_stack_use */
 SAME(_Alignof(struct pfc_stack_use), 8);
 AT_LEAST(sizeof(struct pfc_stack_use), 32);
@@ -161,9 +163,18 @@ MEMBER(struct pfc_stack_use, complete, 8, uint64_t);
 MEMBER(struct pfc_stack_use, cut, 16, uint64_t);
 MEMBER(struct pfc_stack_use, max_bytes, 24, uint64_t);
 SAME(sizeof(((struct pfc_stack_use *)0)->struct_size) + sizeof(((struct pfc_stack_use *)0)->reserved0) + sizeof(((struct pfc_stack_use *)0)->complete) + sizeof(((struct pfc_stack_use *)0)->cut) + sizeof(((struct pfc_stack_use *)0)->max_bytes), 32); /* no hole */
+/* struct pfc_stack_walk */
+SAME(_Alignof(struct pfc_stack_walk), 8);
+AT_LEAST(sizeof(struct pfc_stack_walk), 24);
+MEMBER(struct pfc_stack_walk, struct_size, 0, uint32_t);
+MEMBER(struct pfc_stack_walk, walk_end, 4, uint32_t);
+MEMBER(struct pfc_stack_walk, ips, 8, uint64_t *);
+MEMBER(struct pfc_stack_walk, room, 16, uint32_t);
+MEMBER(struct pfc_stack_walk, count, 20, uint32_t);
+SAME(sizeof(((struct pfc_stack_walk *)0)->struct_size) + sizeof(((struct pfc_stack_walk *)0)->walk_end) + sizeof(((struct pfc_stack_walk *)0)->ips) + sizeof(((struct pfc_stack_walk *)0)->room) + sizeof(((struct pfc_stack_walk *)0)->count), 24); /* no hole */
 /* struct pfc_stacks */
 SAME(_Alignof(struct pfc_stacks), 8);
-AT_LEAST(sizeof(struct pfc_stacks), 72);
+AT_LEAST(sizeof(struct pfc_stacks), 80);
 MEMBER(struct pfc_stacks, struct_size, 0, uint32_t);
 MEMBER(struct pfc_stacks, reserved0, 4, uint32_t);
 MEMBER(struct pfc_stacks, ctx, 8, void *);
@@ -174,11 +185,13 @@ MEMBER(struct pfc_stacks, finish, 40, int32_t (*)(struct pfc_stacks_session *ses
 MEMBER(struct pfc_stacks, close, 48, void (*)(struct pfc_stacks_session *session));
 MEMBER(struct pfc_stacks, sample_count, 56, uint64_t (*)(const struct pfc_stacks_session *session));
 MEMBER(struct pfc_stacks, stack_use, 64, int32_t (*)(const struct pfc_stacks_session *session, struct pfc_stack_use *ret));
-SAME(sizeof(((struct pfc_stacks *)0)->struct_size) + sizeof(((struct pfc_stacks *)0)->reserved0) + sizeof(((struct pfc_stacks *)0)->ctx) + sizeof(((struct pfc_stacks *)0)->open) + sizeof(((struct pfc_stacks *)0)->add) + sizeof(((struct pfc_stacks *)0)->tick) + sizeof(((struct pfc_stacks *)0)->finish) + sizeof(((struct pfc_stacks *)0)->close) + sizeof(((struct pfc_stacks *)0)->sample_count) + sizeof(((struct pfc_stacks *)0)->stack_use), 72); /* no hole */
+MEMBER(struct pfc_stacks, walk, 72, int32_t (*)(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample, struct pfc_stack_walk *ret));
+SAME(sizeof(((struct pfc_stacks *)0)->struct_size) + sizeof(((struct pfc_stacks *)0)->reserved0) + sizeof(((struct pfc_stacks *)0)->ctx) + sizeof(((struct pfc_stacks *)0)->open) + sizeof(((struct pfc_stacks *)0)->add) + sizeof(((struct pfc_stacks *)0)->tick) + sizeof(((struct pfc_stacks *)0)->finish) + sizeof(((struct pfc_stacks *)0)->close) + sizeof(((struct pfc_stacks *)0)->sample_count) + sizeof(((struct pfc_stacks *)0)->stack_use) + sizeof(((struct pfc_stacks *)0)->walk), 80); /* no hole */
 /* enum pfc_stack_flags */
 SAME(PFC_STACK_KERNEL_TRUNCATED, 1);
 SAME(PFC_STACK_USER_TRUNCATED, 2);
 SAME(PFC_STACK_CALLERS, 4);
+SAME(PFC_STACK_WALKED, 8);
 
 /* ---- profcore/ext/draft/target.h ---- */
 /* struct pfc_target_event */

@@ -89,7 +89,7 @@ def ask_compiler(root, headers, lines):
                           "".join(f"#include <{h.name}>\n" for h in headers) +
                           "int main(void)\n{\n" + "".join(f'\tprintf("%lld\\n", (long long)({e}));\n' for e in lines) +
                           "\treturn 0;\n}\n")
-        subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-I", str(root), str(source), "-o", str(program)],
+        subprocess.run([*os.environ.get("CC", "cc").split(), "-std=gnu11", "-I", str(root), str(source), "-o", str(program)],
                        check=True)
         output = subprocess.run([str(program)], check=True, stdout=subprocess.PIPE, text=True).stdout
     return [int(line) for line in output.split()]
@@ -153,7 +153,7 @@ def expand_macros(root, headers, checks):
                           "".join(f"#include <{h.name}>\n" for h in headers) +
                           "#define TEXT_OF(...) #__VA_ARGS__\n#define TEXT(...) TEXT_OF(__VA_ARGS__)\nint main(void)\n{\n" +
                           "".join(f"\tputs(TEXT({call}));\n" for _, call, _ in checks) + "\treturn 0;\n}\n")
-        subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-I", str(root), str(source), "-o", str(program)],
+        subprocess.run([*os.environ.get("CC", "cc").split(), "-std=gnu11", "-I", str(root), str(source), "-o", str(program)],
                        check=True)
         output = subprocess.run([str(program)], check=True, stdout=subprocess.PIPE, text=True).stdout
     return output.split("\n")[:len(checks)]

@@ -88,7 +88,7 @@ LEGAL = [
     ("append data to a sized struct", "artifact.h",
      "\tuint64_t lost;          /* observations that were not kept, all causes */\n",
      "\tuint64_t lost;\n\tuint64_t more;\n\tuint64_t even_more;\n"),
-    ("append to a draft", "ext/draft/stacks.h", "\tuint64_t stack_bytes;", "\tuint64_t stack_bytes;\n\tuint64_t flags2;"),
+    ("append to a draft", "ext/draft/stacks.h", "\tuint32_t reserved1;\n", "\tuint32_t reserved1;\n\tuint64_t flags2;\n"),
     ("append an enum value", "status.h", "PFC_ELOST = -15,", "PFC_ELOST = -15,\n\tPFC_ENEW = -16,"),
     ("append a log level", "host.h", "PFC_LOG_DEBUG = 4,", "PFC_LOG_DEBUG = 4,\n\tPFC_LOG_TRACE = 5,"),
     ("raise the minor version", "version.h", "PFC_ABI_MINOR 0", "PFC_ABI_MINOR 7"),

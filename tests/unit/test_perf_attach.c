@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plugins/perf-cpu against the kernel: events on real processes, their samples' weight compared with the CPU time that the
+ * plugins/lib/perf and perf-cpu against the kernel: events on real processes, their samples' weight compared with the CPU time that the
  * processes say they used. Ratios only; the machine may be crowded.
  */
 #include <check.h>
@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attach.h"
+#include "lib/perf/attach.h"
 #include "drain.h"
 
 #define WINDOW_US 600000
@@ -50,23 +50,23 @@ static int32_t fake_add(struct pfc_stacks_session *session, const struct pfc_sta
 
 static const struct pfc_stacks fake_stacks = { .struct_size = sizeof(fake_stacks), .add = fake_add };
 
-static struct event event;
-static struct ring rings[64];
+static struct perf_event event;
+static struct perf_ring rings[64];
 static uint32_t ring_count;
-static struct attach attach;
+static struct perf_attach attach;
 static struct drain drain;
 static pid_t child;
 
 static void open_rings(uint64_t bytes)
 {
-	struct id_list cpus = { NULL, 0, 0 };
-	struct refusal refusal;
+	struct perf_id_list cpus = { NULL, 0, 0 };
+	struct perf_refusal refusal;
 
-	ck_assert_int_eq(procfs_online_cpus(&cpus), 0);
+	ck_assert_int_eq(perf_procfs_online_cpus(&cpus), 0);
 	ck_assert_uint_le(cpus.count, 64);
 	ring_count = 0;
 	for (size_t i = 0; i < cpus.count; i++) {
-		ck_assert_int_eq(ring_open(cpus.items[i], bytes, &rings[i], &refusal), 0);
+		ck_assert_int_eq(perf_ring_open(cpus.items[i], bytes, &rings[i], &refusal), 0);
 		ring_count++;
 	}
 	free(cpus.items);
@@ -74,15 +74,22 @@ static void open_rings(uint64_t bytes)
 
 static void setup(void)
 {
-	struct event_wish wish = { "cpu-clock", 1999, 127, true, true, true, 0 };
-	struct refusal refusal;
+	struct perf_event_wish wish = { .name = "cpu-clock",
+					.frequency_hz = 1999,
+					.max_stack = 127,
+					.callchain = true,
+					.kernel = true,
+					.user = true };
+	struct perf_refusal refusal;
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(shared, MAP_FAILED);
-	ck_assert_int_eq(event_choose(&wish, &event, &refusal), 0);
+	ck_assert_int_eq(perf_event_choose(&wish, &event, &refusal), 0);
 	open_rings(1 << 20);
-	attach_init(&attach, &event, rings, ring_count);
-	drain = (struct drain){ .stacks = &fake_stacks, .attach = &attach, .rings = rings, .ring_count = ring_count };
+	perf_attach_init(&attach, &event, rings, ring_count);
+	drain = (struct drain){
+		.stacks = &fake_stacks, .attach = &attach, .rings = rings, .ring_count = ring_count
+	};
 	kept = weight = of_children = 0;
 	child = -1;
 }
@@ -93,9 +100,9 @@ static void teardown(void)
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
 	}
-	attach_close(&attach);
+	perf_attach_close(&attach);
 	for (uint32_t i = 0; i < ring_count; i++) {
-		ring_close(&rings[i]);
+		perf_ring_close(&rings[i]);
 	}
 	munmap(shared, sizeof(*shared));
 }
@@ -129,10 +136,11 @@ static void spawn(void (*body)(void))
 
 static size_t pass_over(const int32_t *pids, size_t count)
 {
-	struct refusal refusal;
+	struct perf_refusal refusal;
 	size_t added = 0;
 
-	ck_assert_msg(attach_pass(&attach, pids, count, &added, &refusal) == 0, "%s: %s", refusal.what, refusal.why);
+	ck_assert_msg(perf_attach_pass(&attach, pids, count, &added, &refusal) == 0, "%s: %s", refusal.what,
+		      refusal.why);
 	return added;
 }
 
@@ -151,14 +159,14 @@ static double window(pid_t pid)
 {
 	double before;
 
-	attach_seal(&attach);
+	perf_attach_seal(&attach);
 	before = seconds_of(pid);
-	attach_enable(&attach);
+	perf_attach_enable(&attach);
 	for (int i = 0; i < 6; i++) {
 		usleep(WINDOW_US / 6);
 		ck_assert_int_eq(drain_all(&drain), 0);
 	}
-	attach_disable(&attach);
+	perf_attach_disable(&attach);
 	before = seconds_of(pid) - before;
 	ck_assert_int_eq(drain_all(&drain), 0);
 	return before;
@@ -166,8 +174,8 @@ static double window(pid_t pid)
 
 static void check_ratio(double actual, double expected, double tolerance)
 {
-	ck_assert_msg(actual > expected * (1 - tolerance) && actual < expected * (1 + tolerance), "%.3f s, expected %.3f s",
-		      actual, expected);
+	ck_assert_msg(actual > expected * (1 - tolerance) && actual < expected * (1 + tolerance),
+		      "%.3f s, expected %.3f s", actual, expected);
 }
 
 static void body_burn(void)
@@ -186,7 +194,7 @@ START_TEST(test_weight_is_cpu_time)
 	ck_assert_uint_eq(pass_over(&child, 1), 0);
 	used = window(child);
 	check_ratio((double)weight / 1e9, used, 0.10);
-	attach_count(&attach, &counted, &lost);
+	perf_attach_count(&attach, &counted, &lost);
 	check_ratio((double)counted / 1e9, used, 0.10);
 	if (lost >= 0) {
 		ck_assert_int_eq(lost, 0);
@@ -210,11 +218,11 @@ START_TEST(test_children_inherit)
 {
 	spawn(body_fork);
 	pass_over(&child, 1);
-	attach_seal(&attach);
-	attach_enable(&attach);
+	perf_attach_seal(&attach);
+	perf_attach_enable(&attach);
 	atomic_store(&shared->stage, 1);
 	usleep(WINDOW_US);
-	attach_disable(&attach);
+	perf_attach_disable(&attach);
 	ck_assert_int_eq(drain_all(&drain), 0);
 	atomic_store(&shared->stage, 2);
 	ck_assert_uint_gt(of_children, 50);
@@ -238,11 +246,11 @@ static void body_thread(void)
 
 static void wait_for_threads(pid_t pid, size_t count)
 {
-	struct id_list tids = { NULL, 0, 0 };
+	struct perf_id_list tids = { NULL, 0, 0 };
 
 	for (int i = 0; i < 2000 && tids.count < count; i++) {
 		tids.count = 0;
-		ck_assert_int_eq(procfs_threads(pid, &tids), 0);
+		ck_assert_int_eq(perf_procfs_threads(pid, &tids), 0);
 		usleep(1000);
 	}
 	ck_assert_uint_ge(tids.count, count);
@@ -289,28 +297,33 @@ END_TEST
 
 START_TEST(test_what_does_not_fit_is_counted)
 {
-	struct event_wish wish = { "cpu-clock", 20000, 127, true, true, true, 0 };
-	struct refusal refusal;
+	struct perf_event_wish wish = { .name = "cpu-clock",
+					.frequency_hz = 20000,
+					.max_stack = 127,
+					.callchain = true,
+					.kernel = true,
+					.user = true };
+	struct perf_refusal refusal;
 	uint64_t counted;
 	int64_t lost;
 	double used;
 
 	for (uint32_t i = 0; i < ring_count; i++) {
-		ring_close(&rings[i]);
+		perf_ring_close(&rings[i]);
 	}
 	open_rings(64 * 1024);
-	ck_assert_int_eq(event_choose(&wish, &event, &refusal), 0);
-	attach_init(&attach, &event, rings, ring_count);
+	ck_assert_int_eq(perf_event_choose(&wish, &event, &refusal), 0);
+	perf_attach_init(&attach, &event, rings, ring_count);
 	spawn(body_burn);
 	pass_over(&child, 1);
-	attach_seal(&attach);
+	perf_attach_seal(&attach);
 	used = seconds_of(child);
-	attach_enable(&attach);
+	perf_attach_enable(&attach);
 	usleep(WINDOW_US);
-	attach_disable(&attach);
+	perf_attach_disable(&attach);
 	used = seconds_of(child) - used;
 	ck_assert_int_eq(drain_all(&drain), 0);
-	attach_count(&attach, &counted, &lost);
+	perf_attach_count(&attach, &counted, &lost);
 	if (lost < 0) {
 		return; /* this kernel counts by records in the ring alone */
 	}
@@ -322,7 +335,7 @@ END_TEST
 START_TEST(test_descriptors_are_counted_before)
 {
 	struct rlimit limit = { 80, 80 };
-	struct refusal refusal;
+	struct perf_refusal refusal;
 	int32_t self = getpid();
 	size_t added;
 
@@ -330,7 +343,7 @@ START_TEST(test_descriptors_are_counted_before)
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	ck_assert(geteuid() != 0 || setresuid(65534, 65534, 65534) == 0);
 	attach.cpu_count = 64; /* as on a larger machine */
-	ck_assert_int_eq(attach_pass(&attach, &self, 1, &added, &refusal), PFC_ENOSPC);
+	ck_assert_int_eq(perf_attach_pass(&attach, &self, 1, &added, &refusal), PFC_ENOSPC);
 	ck_assert_ptr_nonnull(strstr(refusal.why, "descriptors"));
 	ck_assert_ptr_nonnull(strstr(refusal.hint, "ulimit"));
 	attach.cpu_count = ring_count;
@@ -354,12 +367,17 @@ static void deny_perf_event_open(void)
 
 START_TEST(test_a_seccomp_filter_is_named)
 {
-	struct event_wish wish = { "auto", 997, 127, true, true, true, 0 };
-	struct event chosen;
-	struct refusal refusal;
+	struct perf_event_wish wish = { .name = "auto",
+					.frequency_hz = 997,
+					.max_stack = 127,
+					.callchain = true,
+					.kernel = true,
+					.user = true };
+	struct perf_event chosen;
+	struct perf_refusal refusal;
 
 	deny_perf_event_open();
-	ck_assert_int_eq(event_choose(&wish, &chosen, &refusal), PFC_EPERM);
+	ck_assert_int_eq(perf_event_choose(&wish, &chosen, &refusal), PFC_EPERM);
 	ck_assert_msg(strstr(refusal.why, "seccomp") != NULL, "%s", refusal.why);
 	ck_assert_msg(strstr(refusal.hint, "--cap-add PERFMON") != NULL, "%s", refusal.hint);
 }
@@ -369,23 +387,23 @@ END_TEST
 START_TEST(test_short_locked_memory_gives_a_smaller_ring)
 {
 	struct rlimit none = { 0, 0 };
-	struct refusal refusal;
-	struct ring ring = { .fd = -1 };
+	struct perf_refusal refusal;
+	struct perf_ring ring = { .fd = -1 };
 	uint64_t wanted = 256u << 20;
 	int32_t cpu = rings[0].cpu;
 
 	for (uint32_t i = 0; i < ring_count; i++) { /* what they lock counts too */
-		ring_close(&rings[i]);
+		perf_ring_close(&rings[i]);
 	}
 	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &none), 0);
 	ck_assert(geteuid() != 0 || setresuid(65534, 65534, 65534) == 0);
-	if (procfs_number("/proc/sys/kernel/perf_event_paranoid", 2) > 2) {
+	if (perf_procfs_number("/proc/sys/kernel/perf_event_paranoid", 2) > 2) {
 		return; /* not even this event is allowed */
 	}
-	ck_assert_msg(ring_open(cpu, wanted, &ring, &refusal) == 0, "%s: %s", refusal.what, refusal.why);
+	ck_assert_msg(perf_ring_open(cpu, wanted, &ring, &refusal) == 0, "%s: %s", refusal.what, refusal.why);
 	ck_assert_uint_ge(ring.data_bytes, 64 * 1024);
 	ck_assert_uint_lt(ring.data_bytes, wanted);
-	ring_close(&ring);
+	perf_ring_close(&ring);
 }
 END_TEST
 
@@ -407,14 +425,19 @@ END_TEST
 
 int main(void)
 {
-	struct event_wish wish = { "cpu-clock", 997, 127, true, true, true, 0 };
+	struct perf_event_wish wish = { .name = "cpu-clock",
+					.frequency_hz = 997,
+					.max_stack = 127,
+					.callchain = true,
+					.kernel = true,
+					.user = true };
 	Suite *suite = suite_create("perf_attach");
 	TCase *live = tcase_create("live");
 	SRunner *runner;
-	struct refusal refusal;
+	struct perf_refusal refusal;
 	int failed;
 
-	if (event_choose(&wish, &event, &refusal) != 0) {
+	if (perf_event_choose(&wish, &event, &refusal) != 0) {
 		printf("1..0 # SKIP(perf): %s: %s\n", refusal.what, refusal.why);
 		return 0;
 	}

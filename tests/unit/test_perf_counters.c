@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "counters.h"
-#include "spec.h"
+#include "lib/perf/spec.h"
 
 /* The made-up kernel: descriptors from 1000 on, so that close() of them does no harm. */
 struct opened {
@@ -48,14 +48,14 @@ static bool fake_read(void *ctx, int fd, struct counter_value *ret)
 }
 
 static struct counters counters;
-static struct attach attach;
-static struct attach_thread threads[3] = { { .pid = 5, .tid = 5 },
-					   { .pid = 5, .tid = 6 },
-					   { .tid = 7, .is_suspect = true } };
+static struct perf_attach attach;
+static struct perf_attach_thread threads[3] = { { .pid = 5, .tid = 5 },
+						{ .pid = 5, .tid = 6 },
+						{ .tid = 7, .is_suspect = true } };
 
 static void parse(const char *const *words, uint32_t count)
 {
-	struct refusal refusal;
+	struct perf_refusal refusal;
 
 	open_count = 0;
 	lacking = 0;
@@ -64,21 +64,21 @@ static void parse(const char *const *words, uint32_t count)
 		      refusal.why);
 	counters.open = fake_open;
 	counters.read = fake_read;
-	attach = (struct attach){ .threads = threads, .thread_count = 3, .event = { .kernel = true } };
+	attach = (struct perf_attach){ .threads = threads, .thread_count = 3, .event = { .kernel = true } };
 }
 
 static void open_all(void)
 {
-	struct refusal refusal;
+	struct perf_refusal refusal;
 
 	ck_assert_msg(counters_open(&counters, &attach, &refusal) == 0, "%s: %s", refusal.what, refusal.why);
 }
 
 static void check_word(const char *word, const char *name, uint32_t type, uint64_t config)
 {
-	struct event_spec spec;
+	struct perf_event_spec spec;
 
-	ck_assert_msg(spec_parse(word, &spec) == 0, "%s", word);
+	ck_assert_msg(perf_spec_parse(word, &spec) == 0, "%s", word);
 	ck_assert_str_eq(spec.name, name);
 	ck_assert_uint_eq(spec.type, type);
 	ck_assert_uint_eq(spec.config, config);
@@ -91,7 +91,7 @@ START_TEST(test_words)
 		":b", "a:",    "../x:y", "a:b/c", "sched:..",           "cycles "
 	};
 	static const char *const nowhere[] = { "/nonexistent" };
-	struct event_spec spec;
+	struct perf_event_spec spec;
 
 	check_word("cycles", "cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES);
 	check_word("cpu-cycles", "cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES);
@@ -100,9 +100,9 @@ START_TEST(test_words)
 	check_word("task-clock", "task-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK);
 	check_word("r1A2", "r1A2", PERF_TYPE_RAW, 0x1a2);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		ck_assert_msg(spec_parse_in(wrong[i], nowhere, 1, &spec) == -EINVAL, "\"%s\"", wrong[i]);
+		ck_assert_msg(perf_spec_parse_in(wrong[i], nowhere, 1, &spec) == -EINVAL, "\"%s\"", wrong[i]);
 	}
-	ck_assert_int_eq(spec_parse_in("sched:sched_switch", nowhere, 1, &spec), -ENOENT);
+	ck_assert_int_eq(perf_spec_parse_in("sched:sched_switch", nowhere, 1, &spec), -ENOENT);
 }
 END_TEST
 
@@ -110,7 +110,7 @@ START_TEST(test_tracepoints_have_the_id_of_tracefs)
 {
 	char folder[] = "/tmp/test-spec-XXXXXX";
 	const char *folders[] = { "/nonexistent", folder };
-	struct event_spec spec;
+	struct perf_event_spec spec;
 	char path[128];
 	FILE *file;
 
@@ -124,7 +124,7 @@ START_TEST(test_tracepoints_have_the_id_of_tracefs)
 	ck_assert_ptr_nonnull(file);
 	fputs("314\n", file);
 	fclose(file);
-	ck_assert_int_eq(spec_parse_in("sched:sched_switch", folders, 2, &spec), 0);
+	ck_assert_int_eq(perf_spec_parse_in("sched:sched_switch", folders, 2, &spec), 0);
 	ck_assert_uint_eq(spec.type, PERF_TYPE_TRACEPOINT);
 	ck_assert_uint_eq(spec.config, 314);
 	unlink(path);
@@ -138,7 +138,7 @@ END_TEST
 START_TEST(test_words_that_are_none_are_refused)
 {
 	const char *words[] = { "cycles", "cylces" };
-	struct refusal refusal;
+	struct perf_refusal refusal;
 
 	ck_assert_int_eq(counters_parse(&counters, words, 2, &refusal), PFC_EINVAL);
 	ck_assert_ptr_nonnull(strstr(refusal.what, "cylces"));

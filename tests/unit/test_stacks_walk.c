@@ -323,6 +323,69 @@ START_TEST(distrusts_a_walk_before_an_exec)
 END_TEST
 
 /* Hostile stacks and registers: any content, no crash, an end. */
+/* The writer of another output, for a second session. */
+static const struct pfc_writer *second_writer;
+
+static int32_t second_output(void *ctx, const char *port, const struct pfc_writer **ret)
+{
+	*ret = second_writer;
+	return 0;
+}
+
+START_TEST(walks_now_and_adds_later_to_two_sessions)
+{
+	struct pfc_stacks_config config = {
+		.struct_size = sizeof(config), .port = "later", .event = "malloc", .weight_unit = "bytes"
+	};
+	struct pfc_stacks_session *later;
+	uint64_t ips[256];
+	struct pfc_stack_walk walk = { .struct_size = sizeof(walk), .ips = ips, .room = 256 };
+	struct pfc_stack_sample sample = { .struct_size = sizeof(sample),
+					   .time_ns = 500,
+					   .weight = 3,
+					   .pid = getpid(),
+					   .tid = getpid(),
+					   .regs_mask = REGS_MASK,
+					   .regs = capture.registers,
+					   .stack = capture.stack };
+	struct subject subject, second;
+
+	dive(10, 7);
+	sample.stack_bytes = capture.stack_bytes;
+	open_subject(&subject);
+	fake_host_init(&second.host);
+	second_writer = &second.host.writer;
+	subject.host.host.output = second_output;
+	ck_assert_int_eq(subject.face->open(subject.face->ctx, &config, &later), 0);
+	ck_assert_int_eq(subject.face->walk(subject.session, &sample, &walk),
+			 PFC_EAGAIN); /* nothing is mapped yet */
+	ck_assert_int_eq(subject.face->open(subject.face->ctx, &config, &second.session), PFC_EINVAL);
+
+	fake_target_snapshot(&subject.target, getpid());
+	fake_target_sync(&subject.target, 1000);
+	ck_assert_int_eq(subject.face->walk(subject.session, &sample, &walk), 0);
+	sample.flags = PFC_STACK_WALKED;
+	sample.user_ips = ips;
+	sample.user_ip_count = walk.count;
+	sample.walk_end = walk.walk_end;
+	ck_assert_int_eq(subject.face->add(later, &sample), 0);
+	ck_assert_int_eq(subject.face->add(later, &sample), 0);
+	ck_assert_int_eq(subject.face->add(subject.session, &sample), 0);
+	ck_assert_int_eq(subject.face->finish(later), 0);
+	ck_assert_int_eq(subject.face->finish(subject.session), 0);
+
+	check_complete(&subject, 11);
+	ck_assert_uint_eq(fake_rows(&second.host, "samples"), 2);
+	ck_assert_uint_eq(fake_number(&second.host, "samples", 1, "weight"), 3);
+	ck_assert_int_eq(frames_of(&second, "dive"), 11);
+	ck_assert_double_eq(fake_fact(&second.host, "rooted_pct"), 100);
+	ck_assert_int_eq(depth_of(&second), depth_of(&subject));
+	subject.face->close(later);
+	close_subject(&subject);
+	fake_host_finish(&second.host);
+}
+END_TEST
+
 START_TEST(survives_garbage)
 {
 	struct subject subject;
@@ -366,6 +429,7 @@ int main(void)
 	tcase_add_test(cases, says_when_the_copy_ends_first);
 	tcase_add_test(cases, holds_what_it_cannot_walk_yet);
 	tcase_add_test(cases, distrusts_a_walk_before_an_exec);
+	tcase_add_test(cases, walks_now_and_adds_later_to_two_sessions);
 	tcase_add_test(cases, survives_garbage);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);

@@ -33,6 +33,7 @@ enum pfc_stack_flags {
 	PFC_STACK_KERNEL_TRUNCATED = 1, /* the collector knows that frames are missing at the kernel's end */
 	PFC_STACK_USER_TRUNCATED = 2,   /* likewise at the user's end */
 	PFC_STACK_CALLERS = 4,          /* user_ips holds return addresses only: the first is a caller too */
+	PFC_STACK_WALKED = 8,           /* user_ips come from walk(), walk_end too */
 };
 
 /** One observation. Arrays are borrowed until add returns. */
@@ -49,10 +50,12 @@ struct pfc_stack_sample {
 	const uint64_t *user_ips;   /* innermost first; ignored when stack_bytes > 0 and regs_mask != 0 */
 	uint32_t user_ip_count;
 	uint32_t reserved0;
-	uint64_t regs_mask;    /* bit n: register n of the kernel's perf_regs.h is there; 0: none */
-	const uint64_t *regs;  /* in ascending bit order */
-	const void *stack;     /* user stack from the stack pointer up */
-	uint64_t stack_bytes;  /* how much of it was copied */
+	uint64_t regs_mask;   /* bit n: register n of the kernel's perf_regs.h is there; 0: none */
+	const uint64_t *regs; /* in ascending bit order */
+	const void *stack;    /* user stack from the stack pointer up */
+	uint64_t stack_bytes; /* how much of it was copied */
+	uint32_t walk_end;    /* with PFC_STACK_WALKED: what walk() gave */
+	uint32_t reserved1;
 };
 
 /** How the walks of copied stacks went so far, for a collector that fits the size of its copies to them. */
@@ -62,6 +65,15 @@ struct pfc_stack_use {
 	uint64_t complete;  /* walks that came to the root */
 	uint64_t cut;       /* walks that ended where the copy did */
 	uint64_t max_bytes; /* most that a complete walk used of its copy */
+};
+
+/** A stack as walk() found it: to be added later, more than once, or to another session of the same stage. */
+struct pfc_stack_walk {
+	uint32_t struct_size;
+	uint32_t walk_end; /* out: for pfc_stack_sample.walk_end */
+	uint64_t *ips;     /* in: room for `room` addresses; out: innermost first */
+	uint32_t room;
+	uint32_t count; /* out */
 };
 
 /** One artifact in the making. */
@@ -74,10 +86,11 @@ struct pfc_stacks {
 	void *ctx; /* pass it to open only */
 
 	/**
-	 * Begin. Call it in prepare.
+	 * Begin. Call it in prepare. A stage may have several sessions, one a port; all are opened before any is fed, and used
+	 * by one thread.
 	 * Thread:  [control]
 	 * Memory:  copies config. The session belongs to the caller until close.
-	 * Returns: 0; PFC_EINVAL, PFC_ENOENT (port), PFC_ENOMEM.
+	 * Returns: 0; PFC_EINVAL (also: another session has been fed), PFC_ENOENT (port), PFC_ENOMEM.
 	 */
 	int32_t (*open)(void *ctx, const struct pfc_stacks_config *config, struct pfc_stacks_session **ret);
 
@@ -117,6 +130,17 @@ struct pfc_stacks {
 	 * Returns: 0 or PFC_EINVAL.
 	 */
 	int32_t (*stack_use)(const struct pfc_stacks_session *session, struct pfc_stack_use *ret);
+
+	/**
+	 * Walk the registers and stack of a sample now and add nothing: for a collector that learns only later what the stack
+	 * weighs. Such a stack is added with PFC_STACK_WALKED. Test it with PFC_HAS.
+	 * Thread:  [owner]
+	 * Memory:  the caller sets ret->struct_size, ips and room.
+	 * Returns: 0; PFC_EAGAIN: a mapping on the way is not known yet, ask again after the next tick (*ret is what is known);
+	 *          PFC_EINVAL: the sample brings no registers and stack; PFC_ENOMEM.
+	 */
+	int32_t (*walk)(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample,
+			struct pfc_stack_walk *ret);
 };
 
 #ifdef __cplusplus

@@ -6,14 +6,14 @@
  * Threads are listed again until a pass finds no new one. One found late may have been created by a thread that had its
  * events already: then it inherited them, and ours would count it twice. Nothing tells the two apart beforehand, so such
  * a thread is a suspect: as soon as a sample of it comes from an event of another thread, its own events are stopped and
- * their samples dropped (attach_is_duplicate).
+ * their samples dropped (perf_attach_is_duplicate).
  *
  * A target that is a control group as a whole (a container) takes one event for each CPU instead, on the group: whoever runs
  * in it is sampled. It stands as one entry among the threads. A container that is started again gets a folder of the same
  * name, with another inode: its events are opened anew.
  */
-#ifndef PERF_CPU_ATTACH_H
-#define PERF_CPU_ATTACH_H
+#ifndef LIB_PERF_ATTACH_H
+#define LIB_PERF_ATTACH_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@
 #include "refusal.h"
 #include "ring.h"
 
-struct attach_thread {
+struct perf_attach_thread {
 	int32_t pid;
 	int32_t tid;
 	bool is_suspect;
@@ -32,21 +32,21 @@ struct attach_thread {
 };
 
 /** The id of an event of a suspect, for look-up. */
-struct attach_suspect {
+struct perf_attach_suspect {
 	uint64_t id;
 	uint32_t thread;
 };
 
-struct attach {
+struct perf_attach {
 	size_t fds_elsewhere; /* events of another set: they count against the limit too */
-	struct event event;
-	struct ring *rings; /* one for each CPU; borrowed */
+	struct perf_event event;
+	struct perf_ring *rings; /* one for each CPU; borrowed */
 	uint32_t cpu_count;
-	struct attach_thread *threads;
+	struct perf_attach_thread *threads;
 	int *fds; /* threads x CPUs; -1 where there is none */
 	size_t thread_count;
 	size_t thread_room;
-	struct attach_suspect *suspects; /* by id, once sealed */
+	struct perf_attach_suspect *suspects; /* by id, once sealed */
 	size_t suspect_count;
 	size_t suspect_room;
 	size_t undecided; /* suspects that were not shown to have inherited */
@@ -61,7 +61,8 @@ struct attach {
 };
 
 /** Events into these rings. Zero-initialised by this. */
-void attach_init(struct attach *attach, const struct event *event, struct ring *rings, uint32_t cpu_count);
+void perf_attach_init(struct perf_attach *attach, const struct perf_event *event, struct perf_ring *rings,
+		      uint32_t cpu_count);
 
 /**
  * Open events, disabled, for the threads of these processes that have none yet. Call it until it adds no thread.
@@ -69,31 +70,31 @@ void attach_init(struct attach *attach, const struct event *event, struct ring *
  * Returns: 0 and the number of new threads; refusal->status when descriptors run out, memory does, or the kernel refuses
  *          even the first thread.
  */
-int attach_pass(struct attach *attach, const int32_t *pids, size_t pid_count, size_t *ret_added,
-		struct refusal *refusal);
+int perf_attach_pass(struct perf_attach *attach, const int32_t *pids, size_t pid_count, size_t *ret_added,
+		     struct perf_refusal *refusal);
 
 /** Open events, disabled, on a control group. Returns 0, or refusal->status with nothing opened. */
-int attach_group(struct attach *attach, const char *folder, struct refusal *refusal);
+int perf_attach_group(struct perf_attach *attach, const char *folder, struct perf_refusal *refusal);
 
 /** Open them anew if the group's folder was made anew, and as they were: on or off. Returns whether it was. */
-bool attach_renew(struct attach *attach);
+bool perf_attach_renew(struct perf_attach *attach);
 
 /** All threads are known: make ready for attach_is_duplicate. */
-void attach_seal(struct attach *attach);
+void perf_attach_seal(struct perf_attach *attach);
 
 /** Whether a sample is the second one of the same moment; settles suspects on the way. */
-bool attach_is_duplicate(struct attach *attach, uint64_t id, int32_t tid);
+bool perf_attach_is_duplicate(struct perf_attach *attach, uint64_t id, int32_t tid);
 
 /** Switch all events on or off. */
-void attach_enable(struct attach *attach);
-void attach_disable(struct attach *attach);
+void perf_attach_enable(struct perf_attach *attach);
+void perf_attach_disable(struct perf_attach *attach);
 
 /**
  * What the events counted on their own, beside the samples, summed over all: the event (ns for a clock) and the samples
  * that did not fit into a ring (-1 when this kernel does not count them so).
  */
-void attach_count(const struct attach *attach, uint64_t *ret_events, int64_t *ret_lost);
+void perf_attach_count(const struct perf_attach *attach, uint64_t *ret_events, int64_t *ret_lost);
 
-void attach_close(struct attach *attach);
+void perf_attach_close(struct perf_attach *attach);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Events in perf's words: "cycles", "page-faults", "r1a2", "sched:sched_switch". What a word means, not whether it works. */
-#ifndef PERF_CPU_SPEC_H
-#define PERF_CPU_SPEC_H
+#ifndef LIB_PERF_SPEC_H
+#define LIB_PERF_SPEC_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct event_spec {
+struct perf_event_spec {
 	const char *
 		name; /* as perf calls it where it has several; raw events and tracepoints: as given, borrowed */
 	uint32_t type;
@@ -20,12 +20,13 @@ struct event_spec {
  *
  * Returns: 0; -EINVAL: no such word; -ENOENT: no such tracepoint here, or no tracefs; -EACCES: tracefs may not be read.
  */
-int spec_parse(const char *word, struct event_spec *ret);
+int perf_spec_parse(const char *word, struct perf_event_spec *ret);
 
 /** Likewise with another folder in place of tracefs' events, for a test. */
-int spec_parse_in(const char *word, const char *const *folders, size_t folder_count, struct event_spec *ret);
+int perf_spec_parse_in(const char *word, const char *const *folders, size_t folder_count,
+		       struct perf_event_spec *ret);
 
 /** Names of the events that have one, "a, b, c", for a message. */
-void spec_names(char *to, size_t to_bytes);
+void perf_spec_names(char *to, size_t to_bytes);
 
 #endif

@@ -12,7 +12,7 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Where several names mean the same, the first is the one that is shown. */
-static const struct event_spec specs[] = {
+static const struct perf_event_spec specs[] = {
 	{ "cpu-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, true },
 	{ "task-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK, true },
 	{ "cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, false },
@@ -45,7 +45,7 @@ static const char *const aliases[][2] = {
 	{ "idle-cycles-backend", "stalled-cycles-backend" },
 };
 
-void spec_names(char *to, size_t to_bytes)
+void perf_spec_names(char *to, size_t to_bytes)
 {
 	size_t at = 0;
 
@@ -118,9 +118,10 @@ static int tracepoint_id(const char *folder, const char *word, size_t colon, uin
 	return rc;
 }
 
-int spec_parse_in(const char *word, const char *const *folders, size_t folder_count, struct event_spec *ret)
+int perf_spec_parse_in(const char *word, const char *const *folders, size_t folder_count,
+		       struct perf_event_spec *ret)
 {
-	struct event_spec spec = { .name = canonical(word) };
+	struct perf_event_spec spec = { .name = canonical(word) };
 	size_t colon;
 	int rc = -ENOENT;
 
@@ -150,10 +151,10 @@ int spec_parse_in(const char *word, const char *const *folders, size_t folder_co
 	return rc == -EPERM ? -EACCES : rc;
 }
 
-int spec_parse(const char *word, struct event_spec *ret)
+int perf_spec_parse(const char *word, struct perf_event_spec *ret)
 {
 	static const char *const folders[] = { "/sys/kernel/tracing/events",
 					       "/sys/kernel/debug/tracing/events" };
 
-	return spec_parse_in(word, folders, COUNT_OF(folders), ret);
+	return perf_spec_parse_in(word, folders, COUNT_OF(folders), ret);
 }

@@ -3,8 +3,8 @@
  * One perf ring: the pages that the kernel fills for one CPU. The ring belongs to a dummy event of our own process, so that
  * it (and its wake-ups) outlives every thread of the target; the sampling events of that CPU write into it.
  */
-#ifndef PERF_CPU_RING_H
-#define PERF_CPU_RING_H
+#ifndef LIB_PERF_RING_H
+#define LIB_PERF_RING_H
 
 #include <linux/perf_event.h>
 #include <stdbool.h>
@@ -12,7 +12,7 @@
 
 #include "refusal.h"
 
-struct ring {
+struct perf_ring {
 	int fd; /* pollable; -1 when not open */
 	int32_t cpu;
 	void *map; /* control page, then data */
@@ -33,20 +33,21 @@ struct ring {
  *
  * Returns: 0, or refusal->status.
  */
-int ring_open(int32_t cpu, uint64_t bytes, struct ring *ret, struct refusal *refusal);
+int perf_ring_open(int32_t cpu, uint64_t bytes, struct perf_ring *ret, struct perf_refusal *refusal);
 
 /** For a test: a ring over memory of the caller. data_bytes is a power of two, a multiple of 8. */
-int ring_over(struct perf_event_mmap_page *page, const void *data, uint64_t data_bytes, struct ring *ret);
+int perf_ring_over(struct perf_event_mmap_page *page, const void *data, uint64_t data_bytes,
+		   struct perf_ring *ret);
 
 /** Begin a drain: everything that is there now. */
-void ring_begin(struct ring *ring);
+void perf_ring_begin(struct perf_ring *ring);
 
 /**
  * The next record, contiguous and 8-byte aligned, or NULL at the end. Valid until the next call; the space of earlier ones
  * goes back to the kernel now and then, and all of it at the end.
  */
-const struct perf_event_header *ring_next(struct ring *ring);
+const struct perf_event_header *perf_ring_next(struct perf_ring *ring);
 
-void ring_close(struct ring *ring);
+void perf_ring_close(struct perf_ring *ring);
 
 #endif

@@ -15,7 +15,8 @@
 /* Descriptors that this process needs besides events. */
 #define FD_RESERVE 64
 
-void attach_init(struct attach *attach, const struct event *event, struct ring *rings, uint32_t cpu_count)
+void perf_attach_init(struct perf_attach *attach, const struct perf_event *event, struct perf_ring *rings,
+		      uint32_t cpu_count)
 {
 	memset(attach, 0, sizeof(*attach));
 	attach->event = *event;
@@ -45,7 +46,7 @@ static uint64_t raise_fd_limit(uint64_t wanted)
 	return limit.rlim_cur;
 }
 
-static int check_fd_budget(size_t threads, uint32_t cpus, size_t elsewhere, struct refusal *refusal)
+static int check_fd_budget(size_t threads, uint32_t cpus, size_t elsewhere, struct perf_refusal *refusal)
 {
 	uint64_t wanted = (uint64_t)(threads + 1) * cpus + elsewhere + FD_RESERVE;
 	uint64_t limit = raise_fd_limit(wanted);
@@ -55,35 +56,36 @@ static int check_fd_budget(size_t threads, uint32_t cpus, size_t elsewhere, stru
 	if (wanted <= limit) {
 		return 0;
 	}
-	snprintf(why, sizeof(why), "%zu threads on %u CPUs need %llu descriptors, and the limit is %llu", threads, cpus,
-		 (unsigned long long)wanted, (unsigned long long)limit);
-	snprintf(hint, sizeof(hint), "raise the limit before the run: ulimit -Hn %llu; or narrow [target] to one process",
+	snprintf(why, sizeof(why), "%zu threads on %u CPUs need %llu descriptors, and the limit is %llu",
+		 threads, cpus, (unsigned long long)wanted, (unsigned long long)limit);
+	snprintf(hint, sizeof(hint),
+		 "raise the limit before the run: ulimit -Hn %llu; or narrow [target] to one process",
 		 (unsigned long long)wanted);
-	return refusal_set(refusal, PFC_ENOSPC, why, hint, "events for the target's threads");
+	return perf_refusal_set(refusal, PFC_ENOSPC, why, hint, "events for the target's threads");
 }
 
 static int compare_threads(const void *a, const void *b)
 {
-	const struct attach_thread *x = a;
-	const struct attach_thread *y = b;
+	const struct perf_attach_thread *x = a;
+	const struct perf_attach_thread *y = b;
 
 	return (x->tid > y->tid) - (x->tid < y->tid);
 }
 
 /* List all threads of the processes that are not among the `known`, sorted first ones of attach->threads. */
-static int list_new(const struct attach *attach, const struct attach_thread *known, const int32_t *pids,
-		    size_t pid_count, struct attach_thread **ret, size_t *ret_count)
+static int list_new(const struct perf_attach *attach, const struct perf_attach_thread *known,
+		    const int32_t *pids, size_t pid_count, struct perf_attach_thread **ret, size_t *ret_count)
 {
-	struct attach_thread *threads = NULL;
-	struct id_list tids = { NULL, 0, 0 };
+	struct perf_attach_thread *threads = NULL;
+	struct perf_id_list tids = { NULL, 0, 0 };
 	size_t count = 0;
 	int rc = 0;
 
 	for (size_t p = 0; p < pid_count && rc == 0; p++) {
 		size_t first = tids.count;
-		struct attach_thread *more;
+		struct perf_attach_thread *more;
 
-		rc = procfs_threads(pids[p], &tids);
+		rc = perf_procfs_threads(pids[p], &tids);
 		rc = rc == -ENOMEM ? rc : 0; /* a process that has gone, or hides, has no threads for us */
 		more = reallocarray(threads, tids.count + 1, sizeof(*threads));
 		if (!more) {
@@ -92,7 +94,7 @@ static int list_new(const struct attach *attach, const struct attach_thread *kno
 		}
 		threads = more;
 		for (size_t i = first; i < tids.count; i++) {
-			struct attach_thread thread = { .pid = pids[p], .tid = tids.items[i] };
+			struct perf_attach_thread thread = { .pid = pids[p], .tid = tids.items[i] };
 
 			if (!bsearch(&thread, known, attach->thread_count, sizeof(thread), compare_threads)) {
 				threads[count++] = thread;
@@ -109,10 +111,10 @@ static int list_new(const struct attach *attach, const struct attach_thread *kno
 	return 0;
 }
 
-static int make_room(struct attach *attach, size_t more)
+static int make_room(struct perf_attach *attach, size_t more)
 {
 	size_t room = attach->thread_count + more;
-	struct attach_thread *threads;
+	struct perf_attach_thread *threads;
 	int *fds;
 
 	if (room <= attach->thread_room) {
@@ -132,16 +134,17 @@ static int make_room(struct attach *attach, size_t more)
 	return 0;
 }
 
-static int add_suspect(struct attach *attach, int fd)
+static int add_suspect(struct perf_attach *attach, int fd)
 {
-	struct attach_suspect suspect = { 0, (uint32_t)attach->thread_count };
+	struct perf_attach_suspect suspect = { 0, (uint32_t)attach->thread_count };
 
 	if (ioctl(fd, PERF_EVENT_IOC_ID, &suspect.id) != 0) {
 		return -errno;
 	}
 	if (attach->suspect_count == attach->suspect_room) {
 		size_t room = attach->suspect_room ? attach->suspect_room * 2 : 64;
-		struct attach_suspect *suspects = reallocarray(attach->suspects, room, sizeof(*suspects));
+		struct perf_attach_suspect *suspects =
+			reallocarray(attach->suspects, room, sizeof(*suspects));
 
 		if (!suspects) {
 			return -ENOMEM;
@@ -154,10 +157,10 @@ static int add_suspect(struct attach *attach, int fd)
 }
 
 /* One event. Returns a descriptor or -errno. */
-static int open_one(struct attach *attach, const struct perf_event_attr *attr, const struct attach_thread *thread,
-		    const struct ring *ring)
+static int open_one(struct perf_attach *attach, const struct perf_event_attr *attr,
+		    const struct perf_attach_thread *thread, const struct perf_ring *ring)
 {
-	int fd = event_open(attr, thread->tid, ring->cpu);
+	int fd = perf_event_open(attr, thread->tid, ring->cpu);
 	int rc = 0;
 
 	if (fd < 0) {
@@ -176,13 +179,13 @@ static int open_one(struct attach *attach, const struct perf_event_attr *attr, c
 }
 
 /* The events of one thread on all CPUs, all or none. Returns 0 or -errno, and the CPU that failed. */
-static int open_thread(struct attach *attach, const struct attach_thread *thread, int32_t *ret_cpu)
+static int open_thread(struct perf_attach *attach, const struct perf_attach_thread *thread, int32_t *ret_cpu)
 {
 	int *fds = attach->fds + attach->thread_count * attach->cpu_count;
 	size_t suspects = attach->suspect_count;
 	struct perf_event_attr attr;
 
-	event_attr(&attach->event, &attr);
+	perf_event_fill(&attach->event, &attr);
 	for (uint32_t c = 0; c < attach->cpu_count; c++) {
 		fds[c] = open_one(attach, &attr, thread, &attach->rings[c]);
 		if (fds[c] < 0) {
@@ -202,16 +205,16 @@ static int open_thread(struct attach *attach, const struct attach_thread *thread
 }
 
 /* Whether an error about one thread ends it all: what fails for one for lack of a resource fails for the next. */
-static bool is_fatal(const struct attach *attach, int error)
+static bool is_fatal(const struct perf_attach *attach, int error)
 {
 	return error == EMFILE || error == ENFILE || error == ENOMEM || attach->thread_count == 0;
 }
 
-static int open_threads(struct attach *attach, const struct attach_thread *threads, size_t count,
-			struct refusal *refusal)
+static int open_threads(struct perf_attach *attach, const struct perf_attach_thread *threads, size_t count,
+			struct perf_refusal *refusal)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct attach_thread thread = threads[i];
+		struct perf_attach_thread thread = threads[i];
 		int32_t cpu = -1;
 		int rc;
 
@@ -221,7 +224,7 @@ static int open_threads(struct attach *attach, const struct attach_thread *threa
 			continue;
 		}
 		if (is_fatal(attach, -rc)) {
-			return refusal_explain(-rc, attach->event.name, thread.tid, cpu, refusal);
+			return perf_refusal_explain(-rc, attach->event.name, thread.tid, cpu, refusal);
 		}
 		attach->refused++;
 		attach->refused_error = -rc;
@@ -229,11 +232,11 @@ static int open_threads(struct attach *attach, const struct attach_thread *threa
 	return 0;
 }
 
-int attach_pass(struct attach *attach, const int32_t *pids, size_t pid_count, size_t *ret_added,
-		struct refusal *refusal)
+int perf_attach_pass(struct perf_attach *attach, const int32_t *pids, size_t pid_count, size_t *ret_added,
+		     struct perf_refusal *refusal)
 {
-	struct attach_thread *known = NULL;
-	struct attach_thread *threads = NULL;
+	struct perf_attach_thread *known = NULL;
+	struct perf_attach_thread *threads = NULL;
 	size_t before = attach->thread_count;
 	size_t count = 0;
 	int rc = PFC_OK;
@@ -243,8 +246,10 @@ int attach_pass(struct attach *attach, const int32_t *pids, size_t pid_count, si
 		memcpy(known, attach->threads ? attach->threads : known, before * sizeof(*known));
 		qsort(known, before, sizeof(*known), compare_threads);
 	}
-	if (!known || list_new(attach, known, pids, pid_count, &threads, &count) < 0 || make_room(attach, count) < 0) {
-		rc = refusal_set(refusal, PFC_ENOMEM, "out of memory", "", "list of the target's threads");
+	if (!known || list_new(attach, known, pids, pid_count, &threads, &count) < 0 ||
+	    make_room(attach, count) < 0) {
+		rc = perf_refusal_set(refusal, PFC_ENOMEM, "out of memory", "",
+				      "list of the target's threads");
 		goto out;
 	}
 	rc = check_fd_budget(before + count, attach->cpu_count, attach->fds_elsewhere, refusal);
@@ -264,15 +269,15 @@ out:
 /* ---- a control group ---- */
 
 /* The events of the group on all CPUs, all or none. Returns 0 or -errno, and the CPU that failed. */
-static int open_group(struct attach *attach, int folder_fd, int *fds, int32_t *ret_cpu)
+static int open_group(struct perf_attach *attach, int folder_fd, int *fds, int32_t *ret_cpu)
 {
 	struct perf_event_attr attr;
 
-	event_attr(&attach->event, &attr);
+	perf_event_fill(&attach->event, &attr);
 	for (uint32_t c = 0; c < attach->cpu_count; c++) {
 		int rc;
 
-		fds[c] = event_open_group(&attr, folder_fd, attach->rings[c].cpu);
+		fds[c] = perf_event_open_group(&attr, folder_fd, attach->rings[c].cpu);
 		rc = fds[c] < 0 ? fds[c] : 0;
 		if (rc == 0 && ioctl(fds[c], PERF_EVENT_IOC_SET_OUTPUT, attach->rings[c].fd) != 0) {
 			rc = -errno;
@@ -290,7 +295,7 @@ static int open_group(struct attach *attach, int folder_fd, int *fds, int32_t *r
 }
 
 /* Returns 0 or -errno; attach->fds hold the events. */
-static int open_folder(struct attach *attach, const char *folder, int32_t *ret_cpu)
+static int open_folder(struct perf_attach *attach, const char *folder, int32_t *ret_cpu)
 {
 	struct stat stat_buf;
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -309,26 +314,27 @@ static int open_folder(struct attach *attach, const char *folder, int32_t *ret_c
 	return rc;
 }
 
-int attach_group(struct attach *attach, const char *folder, struct refusal *refusal)
+int perf_attach_group(struct perf_attach *attach, const char *folder, struct perf_refusal *refusal)
 {
 	int32_t cpu = -1;
 	int rc;
 
 	if (make_room(attach, 1) < 0) {
-		return refusal_set(refusal, PFC_ENOMEM, "out of memory", "", "events for the target's control group");
+		return perf_refusal_set(refusal, PFC_ENOMEM, "out of memory", "",
+					"events for the target's control group");
 	}
 	rc = open_folder(attach, folder, &cpu);
 	if (rc < 0) {
-		return refusal_explain(-rc, attach->event.name, 0, cpu, refusal);
+		return perf_refusal_explain(-rc, attach->event.name, 0, cpu, refusal);
 	}
 	attach->group = folder;
-	attach->threads[0] = (struct attach_thread){ .pid = 0, .tid = 0 };
+	attach->threads[0] = (struct perf_attach_thread){ .pid = 0, .tid = 0 };
 	attach->thread_count = 1;
 	attach->passes = 1;
 	return 0;
 }
 
-bool attach_renew(struct attach *attach)
+bool perf_attach_renew(struct perf_attach *attach)
 {
 	struct stat stat_buf;
 	uint64_t events = 0;
@@ -338,7 +344,7 @@ bool attach_renew(struct attach *attach)
 	if (!attach->group || stat(attach->group, &stat_buf) < 0 || stat_buf.st_ino == attach->group_inode) {
 		return false;
 	}
-	attach_count(attach, &events, &lost);
+	perf_attach_count(attach, &events, &lost);
 	for (size_t i = 0; i < attach->thread_count * attach->cpu_count; i++) {
 		close(attach->fds[i]);
 	}
@@ -347,27 +353,27 @@ bool attach_renew(struct attach *attach)
 	attach->thread_count = open_folder(attach, attach->group, &cpu) == 0;
 	attach->group_inode = stat_buf.st_ino; /* what could not be opened is not tried at every look */
 	if (attach->is_on) {
-		attach_enable(attach);
+		perf_attach_enable(attach);
 	}
 	return true;
 }
 
 static int compare_suspects(const void *a, const void *b)
 {
-	const struct attach_suspect *x = a;
-	const struct attach_suspect *y = b;
+	const struct perf_attach_suspect *x = a;
+	const struct perf_attach_suspect *y = b;
 
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-void attach_seal(struct attach *attach)
+void perf_attach_seal(struct perf_attach *attach)
 {
 	if (attach->suspect_count) {
 		qsort(attach->suspects, attach->suspect_count, sizeof(*attach->suspects), compare_suspects);
 	}
 }
 
-static void control_thread(const struct attach *attach, size_t thread, unsigned long request)
+static void control_thread(const struct perf_attach *attach, size_t thread, unsigned long request)
 {
 	for (uint32_t c = 0; c < attach->cpu_count; c++) {
 		(void)ioctl(attach->fds[thread * attach->cpu_count + c], request, 0);
@@ -375,10 +381,10 @@ static void control_thread(const struct attach *attach, size_t thread, unsigned 
 }
 
 /* A sample of `tid` came from another thread's event: if tid is an undecided suspect, it had inherited. */
-static void settle(struct attach *attach, int32_t tid)
+static void settle(struct perf_attach *attach, int32_t tid)
 {
 	for (size_t i = 0; i < attach->thread_count; i++) {
-		struct attach_thread *thread = &attach->threads[i];
+		struct perf_attach_thread *thread = &attach->threads[i];
 
 		if (thread->tid == tid && thread->is_suspect && !thread->is_redundant) {
 			thread->is_redundant = true;
@@ -388,11 +394,11 @@ static void settle(struct attach *attach, int32_t tid)
 	}
 }
 
-bool attach_is_duplicate(struct attach *attach, uint64_t id, int32_t tid)
+bool perf_attach_is_duplicate(struct perf_attach *attach, uint64_t id, int32_t tid)
 {
-	struct attach_suspect key = { id, 0 };
-	struct attach_suspect *found;
-	struct attach_thread *owner = NULL;
+	struct perf_attach_suspect key = { id, 0 };
+	struct perf_attach_suspect *found;
+	struct perf_attach_thread *owner = NULL;
 
 	if (attach->suspect_count == 0) {
 		return false;
@@ -406,7 +412,7 @@ bool attach_is_duplicate(struct attach *attach, uint64_t id, int32_t tid)
 	return owner && owner->is_redundant;
 }
 
-void attach_enable(struct attach *attach)
+void perf_attach_enable(struct perf_attach *attach)
 {
 	attach->is_on = true;
 	for (size_t i = 0; i < attach->thread_count; i++) {
@@ -414,7 +420,7 @@ void attach_enable(struct attach *attach)
 	}
 }
 
-void attach_disable(struct attach *attach)
+void perf_attach_disable(struct perf_attach *attach)
 {
 	attach->is_on = false;
 	for (size_t i = 0; i < attach->thread_count; i++) {
@@ -422,7 +428,7 @@ void attach_disable(struct attach *attach)
 	}
 }
 
-void attach_count(const struct attach *attach, uint64_t *ret_events, int64_t *ret_lost)
+void perf_attach_count(const struct perf_attach *attach, uint64_t *ret_events, int64_t *ret_lost)
 {
 	size_t bytes = (attach->event.has_lost ? 2 : 1) * sizeof(uint64_t);
 	uint64_t events = attach->past_events;
@@ -430,7 +436,9 @@ void attach_count(const struct attach *attach, uint64_t *ret_events, int64_t *re
 
 	for (size_t i = 0; i < attach->thread_count; i++) {
 		for (uint32_t c = 0; c < attach->cpu_count && !attach->threads[i].is_redundant; c++) {
-			uint64_t value[2] = { 0, 0 }; /* events, lost; inherited ones are included by the kernel */
+			uint64_t value[2] = {
+				0, 0
+			}; /* events, lost; inherited ones are included by the kernel */
 
 			if (read(attach->fds[i * attach->cpu_count + c], value, bytes) == (ssize_t)bytes) {
 				events += value[0];
@@ -442,7 +450,7 @@ void attach_count(const struct attach *attach, uint64_t *ret_events, int64_t *re
 	*ret_lost = attach->event.has_lost ? (int64_t)lost : -1;
 }
 
-void attach_close(struct attach *attach)
+void perf_attach_close(struct perf_attach *attach)
 {
 	for (size_t i = 0; i < attach->thread_count * attach->cpu_count; i++) {
 		close(attach->fds[i]);

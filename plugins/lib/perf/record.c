@@ -44,9 +44,32 @@ static struct cursor body_of(const struct perf_event_header *header)
 	return cursor;
 }
 
-static void take_regs(struct cursor *cursor, struct record_sample *ret)
+/* A 32-bit size and so many bytes, together a multiple of 8. */
+static void take_raw(struct cursor *cursor, struct perf_record_sample *ret)
 {
-	uint64_t count = (uint64_t)__builtin_popcountll(EVENT_USER_REGS);
+	const uint8_t *at = (const uint8_t *)cursor->at;
+	uint64_t words;
+	uint32_t bytes;
+
+	if (cursor->left == 0) {
+		cursor->failed = true;
+		return;
+	}
+	memcpy(&bytes, at, sizeof(bytes));
+	words = ((uint64_t)bytes + sizeof(bytes) + 7) / 8;
+	if (words > cursor->left) {
+		cursor->failed = true;
+		return;
+	}
+	ret->raw = at + sizeof(bytes);
+	ret->raw_bytes = bytes;
+	cursor->at += words;
+	cursor->left -= words;
+}
+
+static void take_regs(struct cursor *cursor, struct perf_record_sample *ret)
+{
+	uint64_t count = (uint64_t)__builtin_popcountll(PERF_USER_REGS);
 
 	ret->regs_abi = take(cursor);
 	if (ret->regs_abi == PERF_SAMPLE_REGS_ABI_NONE) {
@@ -62,7 +85,7 @@ static void take_regs(struct cursor *cursor, struct record_sample *ret)
 }
 
 /* Size asked for, so many bytes, size that was copied; the last two only where the first is not 0. */
-static void take_stack(struct cursor *cursor, struct record_sample *ret)
+static void take_stack(struct cursor *cursor, struct perf_record_sample *ret)
 {
 	uint64_t asked = take(cursor);
 	const uint64_t *at = cursor->at;
@@ -87,8 +110,8 @@ static void take_stack(struct cursor *cursor, struct record_sample *ret)
 	ret->stack_asked = asked;
 }
 
-bool record_parse_sample(const struct perf_event_header *header, uint64_t sample_type,
-			 struct record_sample *ret)
+bool perf_record_parse_sample(const struct perf_event_header *header, uint64_t sample_type,
+			      struct perf_record_sample *ret)
 {
 	struct cursor cursor = body_of(header);
 	unsigned mode = header->misc & PERF_RECORD_MISC_CPUMODE_MASK;
@@ -101,6 +124,9 @@ bool record_parse_sample(const struct perf_event_header *header, uint64_t sample
 	ret->ip = take(&cursor);
 	take_pair(&cursor, &ret->pid, &ret->tid);
 	ret->time_ns = take(&cursor);
+	if (sample_type & PERF_SAMPLE_ADDR) {
+		ret->addr = take(&cursor);
+	}
 	take_pair(&cursor, &ret->cpu, &reserved);
 	ret->period = take(&cursor);
 	if (sample_type & PERF_SAMPLE_CALLCHAIN) {
@@ -112,6 +138,9 @@ bool record_parse_sample(const struct perf_event_header *header, uint64_t sample
 		ret->chain_count = (uint32_t)count;
 		cursor.at += count;
 		cursor.left -= count;
+	}
+	if (sample_type & PERF_SAMPLE_RAW) {
+		take_raw(&cursor, ret);
 	}
 	if (sample_type & PERF_SAMPLE_REGS_USER) {
 		take_regs(&cursor, ret);
@@ -128,7 +157,7 @@ static bool is_mark(uint64_t ip)
 	return ip >= (uint64_t)PERF_CONTEXT_MAX;
 }
 
-void record_part_chain(const struct record_sample *sample, struct record_chain *ret)
+void perf_record_part_chain(const struct perf_record_sample *sample, struct perf_record_chain *ret)
 {
 	uint32_t i = 0;
 
@@ -162,7 +191,7 @@ void record_part_chain(const struct record_sample *sample, struct record_chain *
 	}
 }
 
-uint64_t record_parse_lost(const struct perf_event_header *header)
+uint64_t perf_record_parse_lost(const struct perf_event_header *header)
 {
 	struct cursor cursor = body_of(header);
 	uint64_t count;

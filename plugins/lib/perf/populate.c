@@ -16,7 +16,7 @@
 #define REACH_BYTES (64u * 1024)
 
 /* Read a byte of each page in a range, up to the first that cannot be read. Returns whether there was one that could. */
-static bool touch(struct populate *populate, int32_t pid, uint64_t page, uint64_t end)
+static bool touch(struct perf_populate *populate, int32_t pid, uint64_t page, uint64_t end)
 {
 	struct iovec remote[PAGES_MAX];
 	char bytes[PAGES_MAX];
@@ -38,9 +38,9 @@ static bool touch(struct populate *populate, int32_t pid, uint64_t page, uint64_
 	return false;
 }
 
-void populate_thread(struct populate *populate, int32_t pid, int32_t tid)
+void perf_populate_thread(struct perf_populate *populate, int32_t pid, int32_t tid)
 {
-	uint64_t sp = procfs_stack_pointer(pid, tid) / PAGE_BYTES * PAGE_BYTES;
+	uint64_t sp = perf_procfs_stack_pointer(pid, tid) / PAGE_BYTES * PAGE_BYTES;
 
 	if (sp <= REACH_BYTES) {
 		return;
@@ -54,12 +54,12 @@ void populate_thread(struct populate *populate, int32_t pid, int32_t tid)
 	}
 }
 
-void populate_after(struct populate *populate, int32_t pid, int32_t tid, uint64_t sp, uint64_t copied,
-		    uint64_t asked, uint64_t time_ns)
+void perf_populate_after(struct perf_populate *populate, int32_t pid, int32_t tid, uint64_t sp,
+			 uint64_t copied, uint64_t asked, uint64_t time_ns)
 {
 	uint64_t end = sp + copied;
 	uint64_t page = (end + SLACK_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
-	uint32_t slot = (uint32_t)((page / PAGE_BYTES * 31 + (uint32_t)tid) % POPULATE_SLOTS);
+	uint32_t slot = (uint32_t)((page / PAGE_BYTES * 31 + (uint32_t)tid) % PERF_POPULATE_SLOTS);
 
 	/* The first page boundary at or just after the end; a copy that ends elsewhere was not stopped by a page. */
 	if (copied >= asked || page < end) {

@@ -15,54 +15,58 @@
 
 #define NS_PER_S 1000000000ull
 
-int event_refuse_word(const char *option, const char *word, int error, struct refusal *refusal)
+int perf_event_refuse_word(const char *option, const char *word, int error, struct perf_refusal *refusal)
 {
 	char names[448] = "perf's words: ";
 
 	if (error == -EINVAL) {
-		spec_names(names + strlen(names), sizeof(names) - strlen(names) - 32);
+		perf_spec_names(names + strlen(names), sizeof(names) - strlen(names) - 32);
 		strcat(names, ", rNNN, SYSTEM:TRACEPOINT");
-		return refusal_set(refusal, PFC_EINVAL, "no such event", names, "%s = %.64s", option, word);
+		return perf_refusal_set(refusal, PFC_EINVAL, "no such event", names, "%s = %.64s", option,
+					word);
 	}
 	if (error == -EACCES) {
-		return refusal_set(refusal, PFC_EPERM, "tracefs may not be read, and it has the tracepoint's number",
-				   "run as root; see ls /sys/kernel/tracing/events", "%s = %.64s", option, word);
+		return perf_refusal_set(
+			refusal, PFC_EPERM, "tracefs may not be read, and it has the tracepoint's number",
+			"run as root; see ls /sys/kernel/tracing/events", "%s = %.64s", option, word);
 	}
-	return refusal_set(refusal, PFC_ENOTSUP, "this kernel shows no such tracepoint",
-			   "see ls /sys/kernel/tracing/events; if that is empty: mount -t tracefs nodev "
-			   "/sys/kernel/tracing", "%s = %.64s", option, word);
+	return perf_refusal_set(refusal, PFC_ENOTSUP, "this kernel shows no such tracepoint",
+				"see ls /sys/kernel/tracing/events; if that is empty: mount -t tracefs nodev "
+				"/sys/kernel/tracing",
+				"%s = %.64s", option, word);
 }
 
-int event_open(const struct perf_event_attr *attr, int32_t pid, int32_t cpu)
+int perf_event_open(const struct perf_event_attr *attr, int32_t pid, int32_t cpu)
 {
 	long fd = syscall(SYS_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
 	return fd >= 0 ? (int)fd : -errno;
 }
 
-int event_open_group(struct perf_event_attr *attr, int32_t folder_fd, int32_t cpu)
+int perf_event_open_group(struct perf_event_attr *attr, int32_t folder_fd, int32_t cpu)
 {
 	long fd;
 
 	attr->inherit = 0; /* whoever runs in the group is counted, however it came there */
-	fd = syscall(SYS_perf_event_open, attr, folder_fd, cpu, -1, PERF_FLAG_PID_CGROUP | PERF_FLAG_FD_CLOEXEC);
+	fd = syscall(SYS_perf_event_open, attr, folder_fd, cpu, -1,
+		     PERF_FLAG_PID_CGROUP | PERF_FLAG_FD_CLOEXEC);
 	return fd >= 0 ? (int)fd : -errno;
 }
 
-void event_attr(const struct event *event, struct perf_event_attr *ret)
+void perf_event_fill(const struct perf_event *event, struct perf_event_attr *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->size = sizeof(*ret);
 	ret->type = event->type;
 	ret->config = event->config;
-	ret->sample_type = EVENT_SAMPLE_TYPE;
+	ret->sample_type = PERF_SAMPLE_FIELDS | event->more_fields;
 	if (event->callchain) {
 		ret->sample_type |= PERF_SAMPLE_CALLCHAIN;
 		ret->sample_max_stack = (uint16_t)event->max_stack;
 	}
 	if (event->user_stack_bytes) {
 		ret->sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
-		ret->sample_regs_user = EVENT_USER_REGS;
+		ret->sample_regs_user = PERF_USER_REGS;
 		ret->sample_stack_user = event->user_stack_bytes;
 		ret->exclude_callchain_user = 1;
 	}
@@ -85,7 +89,8 @@ void event_attr(const struct event *event, struct perf_event_attr *ret)
 	}
 }
 
-static void event_init(const struct event_spec *def, const struct event_wish *wish, struct event *ret)
+static void event_init(const struct perf_event_spec *def, const struct perf_event_wish *wish,
+		       struct perf_event *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->name = def->name;
@@ -96,6 +101,7 @@ static void event_init(const struct event_spec *def, const struct event_wish *wi
 	ret->user = wish->user;
 	ret->callchain = wish->callchain;
 	ret->has_lost = true;
+	ret->more_fields = wish->more_fields;
 	ret->max_stack = wish->max_stack;
 	ret->user_stack_bytes = wish->user_stack_bytes;
 	ret->frequency_hz = wish->frequency_hz;
@@ -106,16 +112,16 @@ static void event_init(const struct event_spec *def, const struct event_wish *wi
 	}
 }
 
-static void note_add(struct event *event, const char *text)
+static void note_add(struct perf_event *event, const char *text)
 {
 	size_t used = strlen(event->note);
 
 	snprintf(event->note + used, sizeof(event->note) - used, "%s%s", used ? "; " : "", text);
 }
 
-static void clamp_stack(struct event *event)
+static void clamp_stack(struct perf_event *event)
 {
-	int64_t limit = procfs_number("/proc/sys/kernel/perf_event_max_stack", 127);
+	int64_t limit = perf_procfs_number("/proc/sys/kernel/perf_event_max_stack", 127);
 	char text[128];
 
 	if (event->callchain && (int64_t)event->max_stack > limit && limit > 0) {
@@ -127,24 +133,25 @@ static void clamp_stack(struct event *event)
 }
 
 /* Open on ourselves, giving up one by one what an older kernel or a missing privilege denies. 0 or -errno of the last try. */
-static int try_open(struct event *event)
+static int try_open(struct perf_event *event)
 {
 	struct perf_event_attr attr;
 	int fd;
 
-	event_attr(event, &attr);
-	fd = event_open(&attr, 0, -1);
+	perf_event_fill(event, &attr);
+	fd = perf_event_open(&attr, 0, -1);
 	if (fd == -EINVAL && event->has_lost) {
 		event->has_lost = false;
-		event_attr(event, &attr);
-		fd = event_open(&attr, 0, -1);
+		perf_event_fill(event, &attr);
+		fd = perf_event_open(&attr, 0, -1);
 	}
 	if ((fd == -EACCES || fd == -EPERM) && event->kernel && event->user) {
 		event->kernel = false;
-		event_attr(event, &attr);
-		fd = event_open(&attr, 0, -1);
+		perf_event_fill(event, &attr);
+		fd = perf_event_open(&attr, 0, -1);
 		if (fd >= 0) {
-			note_add(event, "kernel code is not sampled: that needs CAP_PERFMON or kernel.perf_event_paranoid <= 1");
+			note_add(event, "kernel code is not sampled: that needs CAP_PERFMON or "
+					"kernel.perf_event_paranoid <= 1");
 		}
 	}
 	if (fd < 0) {
@@ -155,7 +162,7 @@ static int try_open(struct event *event)
 }
 
 /* Some virtual machines open hardware events that never count. */
-static bool does_count(const struct event *event)
+static bool does_count(const struct perf_event *event)
 {
 	struct perf_event_attr attr;
 	uint64_t value[2] = { 0, 0 };
@@ -163,10 +170,10 @@ static bool does_count(const struct event *event)
 	ssize_t got;
 	int fd;
 
-	event_attr(event, &attr);
+	perf_event_fill(event, &attr);
 	attr.inherit = 0;
 	attr.read_format = 0;
-	fd = event_open(&attr, 0, -1);
+	fd = perf_event_open(&attr, 0, -1);
 	if (fd < 0) {
 		return false;
 	}
@@ -183,17 +190,19 @@ static bool does_count(const struct event *event)
 /* Whether the error says that the machine lacks the event, rather than that we may not use it. */
 static bool is_missing(int error)
 {
-	return error == -ENOENT || error == -EOPNOTSUPP || error == -ENODEV || error == -ENXIO || error == -EBUSY;
+	return error == -ENOENT || error == -EOPNOTSUPP || error == -ENODEV || error == -ENXIO ||
+	       error == -EBUSY;
 }
 
-static int choose_auto(const struct event_wish *wish, struct event *ret, struct refusal *refusal)
+static int choose_auto(const struct perf_event_wish *wish, struct perf_event *ret,
+		       struct perf_refusal *refusal)
 {
-	struct event_spec spec;
-	struct event event;
+	struct perf_event_spec spec;
+	struct perf_event event;
 	char text[128];
 	int rc;
 
-	(void)spec_parse("cycles", &spec);
+	(void)perf_spec_parse("cycles", &spec);
 	event_init(&spec, wish, &event);
 	clamp_stack(&event);
 	rc = try_open(&event);
@@ -202,61 +211,66 @@ static int choose_auto(const struct event_wish *wish, struct event *ret, struct 
 		return 0;
 	}
 	snprintf(text, sizeof(text), "hardware cycles: %s; sampling cpu-clock instead",
-		 rc == 0 ? "they do not count here" : is_missing(rc) ? "not on this machine" : strerror(-rc));
-	(void)spec_parse("cpu-clock", &spec);
+		 rc == 0          ? "they do not count here"
+		 : is_missing(rc) ? "not on this machine"
+				  : strerror(-rc));
+	(void)perf_spec_parse("cpu-clock", &spec);
 	event_init(&spec, wish, &event);
 	note_add(&event, text);
 	clamp_stack(&event);
 	rc = try_open(&event);
 	if (rc < 0) {
-		return refusal_explain(-rc, "cpu-clock", 0, -1, refusal);
+		return perf_refusal_explain(-rc, "cpu-clock", 0, -1, refusal);
 	}
 	*ret = event;
 	return 0;
 }
 
-int event_choose(const struct event_wish *wish, struct event *ret, struct refusal *refusal)
+int perf_event_choose(const struct perf_event_wish *wish, struct perf_event *ret,
+		      struct perf_refusal *refusal)
 {
-	struct event_spec spec;
-	struct event event;
+	struct perf_event_spec spec;
+	struct perf_event event;
 	int rc;
 
 	if (strcmp(wish->name, "auto") == 0) {
 		return choose_auto(wish, ret, refusal);
 	}
-	rc = spec_parse(wish->name, &spec);
+	rc = perf_spec_parse(wish->name, &spec);
 	if (rc != 0) {
-		return event_refuse_word("event", wish->name, rc, refusal);
+		return perf_event_refuse_word("event", wish->name, rc, refusal);
 	}
 	event_init(&spec, wish, &event);
 	clamp_stack(&event);
 	rc = try_open(&event);
 	if (rc < 0) {
-		return refusal_explain(-rc, spec.name, 0, -1, refusal);
+		return perf_refusal_explain(-rc, spec.name, 0, -1, refusal);
 	}
 	*ret = event;
 	return 0;
 }
 
-int event_choose_first(const struct event_wish *wish, const char *const *words, uint32_t word_count, struct event *ret,
-		       struct refusal *refusal)
+int perf_event_choose_first(const struct perf_event_wish *wish, const char *const *words, uint32_t word_count,
+			    struct perf_event *ret, struct perf_refusal *refusal)
 {
-	struct event_wish one = *wish;
+	struct perf_event_wish one = *wish;
 	char lacking[160] = "";
 	char text[256];
 	int rc = PFC_EINVAL;
 
 	for (uint32_t i = 0; i < word_count; i++) {
 		one.name = words[i];
-		rc = event_choose(&one, ret, refusal);
+		rc = perf_event_choose(&one, ret, refusal);
 		if (rc == 0 && lacking[0]) {
-			snprintf(text, sizeof(text), "not on this machine: %s; sampling %s instead", lacking, ret->name);
+			snprintf(text, sizeof(text), "not on this machine: %s; sampling %s instead", lacking,
+				 ret->name);
 			note_add(ret, text);
 		}
 		if (rc != PFC_ENOTSUP) {
 			return rc;
 		}
-		snprintf(lacking + strlen(lacking), sizeof(lacking) - strlen(lacking), "%s%s", i ? ", " : "", words[i]);
+		snprintf(lacking + strlen(lacking), sizeof(lacking) - strlen(lacking), "%s%s", i ? ", " : "",
+			 words[i]);
 	}
-	return word_count ? rc : event_choose(wish, ret, refusal);
+	return word_count ? rc : perf_event_choose(wish, ret, refusal);
 }

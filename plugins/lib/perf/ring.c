@@ -11,8 +11,8 @@
 
 #include "event.h"
 
-#define RING_MIN_BYTES   (64 * 1024)
-#define RECORD_MAX_BYTES (64 * 1024) /* header.size is 16 bits */
+#define PERF_RING_MIN_BYTES   (64 * 1024)
+#define PERF_RECORD_MAX_BYTES (64 * 1024) /* header.size is 16 bits */
 
 static int open_owner(int32_t cpu, uint64_t bytes)
 {
@@ -30,12 +30,12 @@ static int open_owner(int32_t cpu, uint64_t bytes)
 	/* Events share a ring only when they share its clock. */
 	attr.use_clockid = 1;
 	attr.clockid = CLOCK_MONOTONIC;
-	return event_open(&attr, 0, cpu);
+	return perf_event_open(&attr, 0, cpu);
 }
 
 static uint64_t round_up_pow2(uint64_t bytes)
 {
-	uint64_t size = RING_MIN_BYTES;
+	uint64_t size = PERF_RING_MIN_BYTES;
 
 	while (size < bytes) {
 		size *= 2;
@@ -44,7 +44,7 @@ static uint64_t round_up_pow2(uint64_t bytes)
 }
 
 /* The wake-up mark is fixed when the ring is mapped, so each size tried has its own event. 0 or -errno. */
-static int try_map(int32_t cpu, uint64_t bytes, struct ring *ret, bool *ret_is_mmap)
+static int try_map(int32_t cpu, uint64_t bytes, struct perf_ring *ret, bool *ret_is_mmap)
 {
 	uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	int fd = open_owner(cpu, bytes);
@@ -71,40 +71,44 @@ static int try_map(int32_t cpu, uint64_t bytes, struct ring *ret, bool *ret_is_m
 	return 0;
 }
 
-int ring_open(int32_t cpu, uint64_t bytes, struct ring *ret, struct refusal *refusal)
+int perf_ring_open(int32_t cpu, uint64_t bytes, struct perf_ring *ret, struct perf_refusal *refusal)
 {
-	struct ring ring = { .fd = -1 };
+	struct perf_ring ring = { .fd = -1 };
 	uint64_t size = round_up_pow2(bytes);
-	struct refusal_facts facts;
+	struct perf_refusal_facts facts;
 	bool is_mmap = false;
 	int rc;
 
-	ring.bounce = malloc(RECORD_MAX_BYTES);
+	ring.bounce = malloc(PERF_RECORD_MAX_BYTES);
 	if (!ring.bounce) {
-		return refusal_set(refusal, PFC_ENOMEM, "out of memory", "", "ring of CPU %d", cpu);
+		return perf_refusal_set(refusal, PFC_ENOMEM, "out of memory", "", "ring of CPU %d", cpu);
 	}
 	while ((rc = try_map(cpu, size, &ring, &is_mmap)) < 0 && is_mmap && (rc == -EPERM || rc == -ENOMEM) &&
-	       size > RING_MIN_BYTES) {
+	       size > PERF_RING_MIN_BYTES) {
 		size /= 2;
 	}
 	if (rc < 0) {
 		free(ring.bounce);
-		refusal_gather(-rc, &facts);
+		perf_refusal_gather(-rc, &facts);
 		facts.is_mmap = is_mmap;
-		refusal_set(refusal, PFC_EIO, "", "", is_mmap ? "mmap of the ring of CPU %d" : "perf_event_open of the ring "
-			    "of CPU %d", cpu);
-		refusal_reason(&facts, "dummy", refusal);
+		perf_refusal_set(refusal, PFC_EIO, "", "",
+				 is_mmap ? "mmap of the ring of CPU %d"
+					 : "perf_event_open of the ring "
+					   "of CPU %d",
+				 cpu);
+		perf_refusal_reason(&facts, "dummy", refusal);
 		return refusal->status;
 	}
 	*ret = ring;
 	return 0;
 }
 
-int ring_over(struct perf_event_mmap_page *page, const void *data, uint64_t data_bytes, struct ring *ret)
+int perf_ring_over(struct perf_event_mmap_page *page, const void *data, uint64_t data_bytes,
+		   struct perf_ring *ret)
 {
-	struct ring ring = { .fd = -1, .page = page, .data = data, .data_bytes = data_bytes };
+	struct perf_ring ring = { .fd = -1, .page = page, .data = data, .data_bytes = data_bytes };
 
-	ring.bounce = malloc(RECORD_MAX_BYTES);
+	ring.bounce = malloc(PERF_RECORD_MAX_BYTES);
 	if (!ring.bounce) {
 		return -ENOMEM;
 	}
@@ -113,24 +117,25 @@ int ring_over(struct perf_event_mmap_page *page, const void *data, uint64_t data
 }
 
 /* Give everything before `tail` back to the kernel: no load may move past this store. */
-static void publish_tail(struct ring *ring)
+static void publish_tail(struct perf_ring *ring)
 {
 	__atomic_store_n(&ring->page->data_tail, ring->tail, __ATOMIC_RELEASE);
 	ring->published = ring->tail;
 }
 
-void ring_begin(struct ring *ring)
+void perf_ring_begin(struct perf_ring *ring)
 {
 	/* Records are multiples of 8 bytes; so is the head, or it is not to be trusted. */
 	ring->head = __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE) & ~7ull;
-	if (ring->head - ring->tail > ring->data_bytes) { /* never by this kernel: start over rather than read rubbish */
+	if (ring->head - ring->tail >
+	    ring->data_bytes) { /* never by this kernel: start over rather than read rubbish */
 		ring->corrupt++;
 		ring->tail = ring->head;
 		publish_tail(ring);
 	}
 }
 
-static const struct perf_event_header *give_up(struct ring *ring)
+static const struct perf_event_header *give_up(struct perf_ring *ring)
 {
 	ring->corrupt++;
 	ring->tail = ring->head;
@@ -138,7 +143,7 @@ static const struct perf_event_header *give_up(struct ring *ring)
 	return NULL;
 }
 
-const struct perf_event_header *ring_next(struct ring *ring)
+const struct perf_event_header *perf_ring_next(struct perf_ring *ring)
 {
 	uint64_t mask = ring->data_bytes - 1;
 	uint64_t left = ring->head - ring->tail;
@@ -169,7 +174,7 @@ const struct perf_event_header *ring_next(struct ring *ring)
 	return header;
 }
 
-void ring_close(struct ring *ring)
+void perf_ring_close(struct perf_ring *ring)
 {
 	if (ring->map) {
 		munmap(ring->map, ring->map_bytes);
@@ -178,5 +183,5 @@ void ring_close(struct ring *ring)
 		close(ring->fd);
 	}
 	free(ring->bounce);
-	*ring = (struct ring){ .fd = -1 };
+	*ring = (struct perf_ring){ .fd = -1 };
 }

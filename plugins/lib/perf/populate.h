@@ -7,14 +7,14 @@
  * and the next copy goes on. The sample that found the hole stays cut, and is counted as such. Threads that wait when the
  * window begins are seen to beforehand, as far below their stack pointer as above it.
  */
-#ifndef PERF_CPU_POPULATE_H
-#define PERF_CPU_POPULATE_H
+#ifndef LIB_PERF_POPULATE_H
+#define LIB_PERF_POPULATE_H
 
 #include <stdint.h>
 
-#define POPULATE_SLOTS 1024
+#define PERF_POPULATE_SLOTS 1024
 
-struct populate {
+struct perf_populate {
 	uint64_t holes;   /* copies that stopped at a page that could be read then */
 	uint64_t refused; /* reads that the kernel did not allow (CAP_SYS_PTRACE) */
 	struct {
@@ -22,14 +22,14 @@ struct populate {
 		uint64_t time_ns;
 		int32_t tid;
 		uint32_t is_hole;
-	} tried[POPULATE_SLOTS];
+	} tried[PERF_POPULATE_SLOTS];
 };
 
 /** Before the window: the stack of a thread that waits. One that runs, or that we may not read, is left alone. */
-void populate_thread(struct populate *populate, int32_t pid, int32_t tid);
+void perf_populate_thread(struct perf_populate *populate, int32_t pid, int32_t tid);
 
 /** A copy of `copied` of `asked` bytes from `sp` up was made. Reads at most 17 pages, and no place twice in a second. */
-void populate_after(struct populate *populate, int32_t pid, int32_t tid, uint64_t sp, uint64_t copied,
-		    uint64_t asked, uint64_t time_ns);
+void perf_populate_after(struct perf_populate *populate, int32_t pid, int32_t tid, uint64_t sp,
+			 uint64_t copied, uint64_t asked, uint64_t time_ns);
 
 #endif

@@ -34,7 +34,7 @@ static int read_text(const char *path, char *to, size_t to_bytes)
 	return got < 0 ? (int)got : (int)used;
 }
 
-int64_t procfs_number(const char *path, int64_t missing)
+int64_t perf_procfs_number(const char *path, int64_t missing)
 {
 	char text[64];
 	char *end;
@@ -47,7 +47,7 @@ int64_t procfs_number(const char *path, int64_t missing)
 	return end == text ? missing : value;
 }
 
-uint64_t procfs_self_status(const char *field, int base, uint64_t missing)
+uint64_t perf_procfs_self_status(const char *field, int base, uint64_t missing)
 {
 	char text[8192];
 	size_t length = strlen(field);
@@ -64,7 +64,7 @@ uint64_t procfs_self_status(const char *field, int base, uint64_t missing)
 	return missing;
 }
 
-int id_list_add(struct id_list *list, int32_t id)
+int perf_id_list_add(struct perf_id_list *list, int32_t id)
 {
 	if (list->count == list->room) {
 		size_t room = list->room ? list->room * 2 : 64;
@@ -80,7 +80,7 @@ int id_list_add(struct id_list *list, int32_t id)
 	return 0;
 }
 
-int procfs_threads(int32_t pid, struct id_list *list)
+int perf_procfs_threads(int32_t pid, struct perf_id_list *list)
 {
 	char path[64];
 	struct dirent *entry;
@@ -96,14 +96,14 @@ int procfs_threads(int32_t pid, struct id_list *list)
 		long tid = strtol(entry->d_name, NULL, 10);
 
 		if (tid > 0 && tid <= INT32_MAX) {
-			rc = id_list_add(list, (int32_t)tid);
+			rc = perf_id_list_add(list, (int32_t)tid);
 		}
 	}
 	closedir(dir);
 	return rc;
 }
 
-int procfs_parse_cpus(const char *text, struct id_list *list)
+int perf_procfs_parse_cpus(const char *text, struct perf_id_list *list)
 {
 	const char *at = text;
 
@@ -123,7 +123,7 @@ int procfs_parse_cpus(const char *text, struct id_list *list)
 			return -EINVAL;
 		}
 		for (unsigned long cpu = first; cpu <= last; cpu++) {
-			if (id_list_add(list, (int32_t)cpu) < 0) {
+			if (perf_id_list_add(list, (int32_t)cpu) < 0) {
 				return -ENOMEM;
 			}
 		}
@@ -132,16 +132,16 @@ int procfs_parse_cpus(const char *text, struct id_list *list)
 	return list->count ? 0 : -EINVAL;
 }
 
-int procfs_online_cpus(struct id_list *list)
+int perf_procfs_online_cpus(struct perf_id_list *list)
 {
 	char text[4096];
 	int rc = read_text("/sys/devices/system/cpu/online", text, sizeof(text));
 
-	return rc < 0 ? rc : procfs_parse_cpus(text, list);
+	return rc < 0 ? rc : perf_procfs_parse_cpus(text, list);
 }
 
 /* /proc/PID/task/TID/syscall: "number arg0 ... arg5 sp pc", "-1 sp pc" outside of a system call, or "running". */
-uint64_t procfs_stack_pointer(int32_t pid, int32_t tid)
+uint64_t perf_procfs_stack_pointer(int32_t pid, int32_t tid)
 {
 	char path[64];
 	char text[256];
@@ -161,7 +161,7 @@ uint64_t procfs_stack_pointer(int32_t pid, int32_t tid)
 	return before ? strtoull(before + 1, NULL, 16) : 0;
 }
 
-int procfs_thread_name(int32_t pid, int32_t tid, char *to, size_t to_bytes)
+int perf_procfs_thread_name(int32_t pid, int32_t tid, char *to, size_t to_bytes)
 {
 	char path[64];
 	int rc;
@@ -175,7 +175,7 @@ int procfs_thread_name(int32_t pid, int32_t tid, char *to, size_t to_bytes)
 	return 0;
 }
 
-void id_list_intersect(struct id_list *list, const struct id_list *wanted)
+void perf_id_list_intersect(struct perf_id_list *list, const struct perf_id_list *wanted)
 {
 	size_t kept = 0;
 
