@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
-#include "run/spawn.h"
+#include "run/report.h"
 #include "stage/protocol.h"
 #include "stage/stage_main.h"
 #include "target/engine.h"
@@ -14,7 +14,7 @@
 static int misspelt(const char *word)
 {
 	/* Words of the design whose capability comes with a later version. */
-	static const char *const later[] = { "setup", "clean", "doctor", "view", "diff", "export" };
+	static const char *const later[] = { "setup", "clean", "view", "diff", "export" };
 	const char *names[64];
 	const char *nearest;
 	size_t count = 0;
@@ -65,7 +65,7 @@ int main(int argc, char **argv)
 		_exit(stage_main(STAGE_FD_CONTROL, STAGE_FD_SPEC, true));
 	}
 	if (argc == 2 && str_equal(argv[1], REPORT_COMMAND)) {
-		_exit(spawn_report_main());
+		_exit(report_main());
 	}
 	if (argc == 2 && str_equal(argv[1], ENGINE_COMMAND)) {
 		_exit(engine_main());

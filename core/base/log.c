@@ -26,13 +26,18 @@ int log_level(void)
 	return talk.level;
 }
 
-bool log_has_color(void)
+bool log_has_color_on(int fd)
 {
 	const char *no_color = getenv("NO_COLOR");
 	const char *term = getenv("TERM");
 
-	return isatty(STDERR_FILENO) && (no_color == NULL || no_color[0] == '\0') &&
+	return isatty(fd) && (no_color == NULL || no_color[0] == '\0') &&
 	       (term == NULL || strcmp(term, "dumb") != 0);
+}
+
+bool log_has_color(void)
+{
+	return log_has_color_on(STDERR_FILENO);
 }
 
 void log_set_hook(void (*hook)(void *ctx, bool before), void *ctx)

@@ -17,8 +17,9 @@
 void log_set_level(int level);
 int log_level(void);
 
-/** Whether stderr may carry colour. */
+/** Whether stderr, or another stream's descriptor, may carry colour. */
 bool log_has_color(void);
+bool log_has_color_on(int fd);
 
 /** Called before and after a line is printed, so that a live display can get out of the way; NULL for none. */
 void log_set_hook(void (*hook)(void *ctx, bool before), void *ctx);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* `profcore targets [--all] [--json]`: containers and processes that could be profiled now, the busiest first. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -146,26 +144,6 @@ static int look(struct listing *listing)
 	return listing->processes != NULL ? 0 : -1;
 }
 
-/* The program's file, looked at before it is opened: opening some kinds of files does things. */
-static int open_program(int32_t pid)
-{
-	struct stat stat_buf;
-	char path[64];
-	int path_fd;
-	int fd = -1;
-
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-	path_fd = open(path, O_PATH | O_CLOEXEC);
-	if (path_fd >= 0 && fstat(path_fd, &stat_buf) == 0 && S_ISREG(stat_buf.st_mode)) {
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
-		fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	}
-	if (path_fd >= 0) {
-		close(path_fd);
-	}
-	return fd;
-}
-
 static void survey_all(struct listing *listing)
 {
 	struct survey surveys[SURVEYED_MAX];
@@ -174,7 +152,7 @@ static void survey_all(struct listing *listing)
 	size_t count = listing->count < SURVEYED_MAX ? listing->count : SURVEYED_MAX;
 
 	for (size_t i = 0; i < count; i++) {
-		fds[i] = open_program(listing->processes[i].pid);
+		fds[i] = survey_open_process(listing->processes[i].pid);
 	}
 	if (survey_files(fds, count, surveys, &err) < 0) {
 		log_failure(&err);
@@ -191,7 +169,6 @@ static void survey_all(struct listing *listing)
 
 static const char *language_of(const struct process *process)
 {
-	static const char *const names[] = { "", "C", "C++", "Rust", "Go" };
 	/* Programs that run another language: what matters is what they run. */
 	static const char *const runtimes[][2] = { { "python", "Python" }, { "node", "JavaScript" },
 						   { "java", "Java" },     { "ruby", "Ruby" },
@@ -203,21 +180,7 @@ static const char *language_of(const struct process *process)
 			return runtimes[i][1];
 		}
 	}
-	return names[process->survey.language];
-}
-
-static const char *symbols_of(const struct process *process)
-{
-	static const char *const names[] = { "unknown", "none", "names", "debug" };
-
-	return names[process->survey.symbols];
-}
-
-static const char *frame_pointers_of(const struct process *process)
-{
-	static const char *const names[] = { "unknown", "no", "yes" };
-
-	return names[process->survey.frame_pointers];
+	return survey_language_name(&process->survey);
 }
 
 static const struct engine_container *container_of(const struct listing *listing, const char *id)
@@ -304,8 +267,8 @@ static void print_processes(const struct listing *listing, size_t max)
 		printf("%7d %-16s %6.1f %6.1f MB  %-10s %-8s %-8s %s\n", (int)process->pid,
 		       log_escape(name, sizeof(name), process->name), process->cpu_pct,
 		       (double)process->rss_bytes / 1e6, language[0] != '\0' ? language : "?",
-		       symbols_of(process),
-		       process->survey.frame_pointers == SURVEY_YES ? "pointers" : frame_pointers_of(process),
+		       survey_symbols_name(&process->survey),
+		       process->survey.frame_pointers == SURVEY_YES ? "pointers" : survey_frame_pointers_name(&process->survey),
 		       container != NULL ? log_escape(where, sizeof(where), container->name)
 					 : process->container_id);
 	}
@@ -331,7 +294,7 @@ static json_t *process_json(const struct process *process)
 	return json_pack("{s:i, s:o, s:f, s:I, s:s?, s:s, s:s, s:s, s:o}", "pid", (int)process->pid, "name",
 			 text_json(process->name), "cpu_pct", process->cpu_pct, "rss_bytes",
 			 (json_int_t)process->rss_bytes, "language", language[0] != '\0' ? language : NULL,
-			 "symbols", symbols_of(process), "frame_pointers", frame_pointers_of(process),
+			 "symbols", survey_symbols_name(&process->survey), "frame_pointers", survey_frame_pointers_name(&process->survey),
 			 "container_id", process->container_id, "command_line", text_json(cmdline));
 }
 

@@ -40,6 +40,13 @@ static const struct command commands[] = {
 	  "CPU use is measured over half a second, in percent of one CPU. SYMBOLS: debug (lines too), names, none. FRAMES: whether\n"
 	  "the program keeps frame pointers; without them stacks are walked by its call frame information.\n",
 	  cmd_targets },
+	{ "doctor", "try out what works on this machine, or whether a config can run",
+	  "profcore doctor [-c FILE] [--set STAGE.key=value]... [--json]\n"
+	  "Opens events, loads a BPF program, reads processes and so on, each in a process with just a stage's rights; with -c it\n"
+	  "also finds the target and asks every stage. A table: works, degraded, fails, each with the one command that mends it.\n"
+	  "Exit codes: 0 the config can run (without one: nothing fails), 2 config, 3 no target, 4 the environment refuses,\n"
+	  "1 something else fails.\n",
+	  cmd_doctor },
 	{ "version", "print the version", "profcore version [--json]\n", cmd_version },
 	{ "help", "explain a command", "profcore help [COMMAND]\n", cmd_help },
 	{ NULL, NULL, NULL, NULL },

@@ -35,6 +35,11 @@ void loop_log(struct run *run, int level, const char *origin, const char *text)
 	static const char *const words[] = { "", "error", "warning", "info", "debug" };
 	char safe[4200];
 
+	if (run->notes != NULL) {
+		json_array_append_new(run->notes, json_pack("{s:s, s:i, s:o}", "stage", origin, "level", level, "text",
+							    protocol_string(text, sizeof(safe))));
+		return;
+	}
 	log_line(level, origin, text);
 	if (run->log != NULL) {
 		fprintf(run->log, "%10.3f %-7s %s: %s\n", (double)(clock_now() - run->began_ns) / 1e9,

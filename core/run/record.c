@@ -449,15 +449,20 @@ static void print_lines(const json_t *lines, FILE *to)
 static void print_trouble(const struct run *run, FILE *to)
 {
 	char what[1024];
+	char why[1024];
 
+	if (run->target_failure.status != 0) {
+		fprintf(to, "  %s: %s\n", log_escape(what, sizeof(what), run->target_failure.what),
+			log_escape(why, sizeof(why), run->target_failure.why));
+	}
 	for (size_t i = 0; i < run->plan->stage_count; i++) {
 		const struct run_stage *stage = &run->stages[i];
 
 		if (stage->failure.status != 0) {
 			fprintf(to, "  %s failed in %s: %s\n", stage->plan->name, stage->failed_phase,
 				log_escape(what, sizeof(what), stage->failure.why));
-		} else if (stage->state == STAGE_SKIPPED && !stage->is_spared) {
-			fprintf(to, "  %s was skipped\n", stage->plan->name);
+		} else if (stage->state == STAGE_SKIPPED && !stage->is_spared && run_has_window(run)) {
+			fprintf(to, "  %s was not started\n", stage->plan->name);
 		}
 		for (size_t o = 0; o < stage->plan->output_count; o++) {
 			const struct run_output *output = &stage->outputs[o];

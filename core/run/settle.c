@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "run/loop.h"
 #include "run/record.h"
-#include "run/spawn.h"
+#include "run/report.h"
 #include "stage/protocol.h"
 
 void settle_failure(struct run *run, struct run_stage *stage, const char *phase, const struct pfc_error *err)
@@ -85,7 +85,7 @@ static void settle_output(struct run *run, struct run_stage *stage, struct run_o
 		return;
 	}
 	if (output->report == NULL && is_tables(output)) {
-		output->report = spawn_report(run, output);
+		output->report = report_artifact(run, output);
 		output->is_sealed = false;
 	}
 	if (settle_absence(output)[0] != '\0') {
@@ -108,6 +108,18 @@ static void settle_output(struct run *run, struct run_stage *stage, struct run_o
 	}
 }
 
+/* It was asked whether it can measure, and then no window was opened: nothing is there, and nothing is wrong with it. */
+static void forget(struct run *run, struct run_stage *stage)
+{
+	stage->state = STAGE_SKIPPED;
+	for (size_t i = 0; i < stage->plan->output_count; i++) {
+		if (stage->outputs[i].state == OUTPUT_WRITING) {
+			rundir_remove_file(run->dir, stage->outputs[i].plan->path);
+		}
+		stage->outputs[i].state = OUTPUT_FAILED;
+	}
+}
+
 void settle_end(struct run *run, struct run_stage *stage)
 {
 	if (stage->is_settled) {
@@ -122,6 +134,10 @@ void settle_end(struct run *run, struct run_stage *stage)
 			stage->failure.status = 0;
 			settle_failure(run, stage, stage->failed_phase, &first);
 		}
+	}
+	if (!run_has_window(run) && stage->failure.status == 0) {
+		forget(run, stage);
+		return;
 	}
 	for (size_t i = 0; i < stage->plan->output_count; i++) {
 		settle_output(run, stage, &stage->outputs[i]);
@@ -143,12 +159,14 @@ void settle_spare(struct run_stage *stage)
 
 void settle_skip(struct run *run, struct run_stage *stage, const char *why)
 {
-	char *text = str_printf("not started: %s", why);
+	char *text = str_printf("not started: %s", why != NULL ? why : "");
 
 	stage->state = STAGE_SKIPPED;
 	for (size_t i = 0; i < stage->plan->output_count; i++) {
 		stage->outputs[i].state = OUTPUT_FAILED;
 	}
-	loop_log(run, PFC_LOG_WARNING, stage->plan->name, text != NULL ? text : why);
+	if (why != NULL) {
+		loop_log(run, PFC_LOG_WARNING, stage->plan->name, text != NULL ? text : why);
+	}
 	free(text);
 }

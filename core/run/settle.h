@@ -11,7 +11,7 @@ void settle_failure(struct run *run, struct run_stage *stage, const char *phase,
 /** The process has ended: decide what each output is worth, merge its summary. */
 void settle_end(struct run *run, struct run_stage *stage);
 
-/** The stage will not run. */
+/** The stage will not run; why NULL: that was said already. */
 void settle_skip(struct run *run, struct run_stage *stage, const char *why);
 
 /** The stage has nothing to do: what it would read is absent for a stated reason. So is what it would write. */

@@ -64,6 +64,11 @@ void run_stage_finish(struct run_stage *stage)
 	stage->env = NULL;
 }
 
+bool run_stage_is_driver(const struct run_stage *stage)
+{
+	return stage->plan->manifest->kind == PLUGIN_DRIVER;
+}
+
 bool run_stage_is_alive(const struct run_stage *stage)
 {
 	return (stage->pid > 0 || stage->is_thread) && !stage->is_reaped;

@@ -92,6 +92,7 @@ void run_stage_kill(struct run_stage *stage);
 /** Reap the process when it has ended; true when it has. A surprising end becomes the stage's failure. */
 bool run_stage_reap(struct run_stage *stage);
 
+bool run_stage_is_driver(const struct run_stage *stage);
 bool run_stage_is_alive(const struct run_stage *stage);
 /** Alive, and has failed nothing. */
 bool run_stage_is_well(const struct run_stage *stage);

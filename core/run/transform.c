@@ -84,6 +84,20 @@ static bool is_absent(const struct run *run, const struct plan_input *input)
 	return input->edge_count > 0;
 }
 
+/* "its input stacks came to nothing (perf-cpu failed)"; the caller frees. */
+static char *explain_lack(const struct run *run, const struct plan_input *lack)
+{
+	const struct plan_output *output = lack->edge_count > 0 ? lack->edges[0].output : NULL;
+	const struct run_stage *producer = output != NULL ? &run->stages[output->stage->index] : NULL;
+	const char *fate = producer == NULL                  ? "" :
+			   producer->state == STAGE_SKIPPED ? " was not started" :
+			   producer->failure.status != 0    ? " failed" :
+							      " wrote nothing";
+
+	return producer == NULL ? str_printf("its input %s came to nothing", lack->port->name) :
+				  str_printf("its input %s came to nothing (%s%s)", lack->port->name, producer->plan->name, fate);
+}
+
 static void start(struct run *run, struct run_stage *stage)
 {
 	const struct plan_input *lack = find_lack(run, stage->plan);
@@ -94,13 +108,7 @@ static void start(struct run *run, struct run_stage *stage)
 		return;
 	}
 	if (lack != NULL) {
-		char *why = str_printf("its input %s came to nothing%s%s%s%s", lack->port->name,
-				       lack->edge_count > 0 && lack->edges[0].output != NULL ? " (" : "",
-				       lack->edge_count > 0 && lack->edges[0].output != NULL ?
-					       lack->edges[0].output->stage->name :
-					       "",
-				       lack->edge_count > 0 && lack->edges[0].output != NULL ? " failed" : "",
-				       lack->edge_count > 0 && lack->edges[0].output != NULL ? ")" : "");
+		char *why = explain_lack(run, lack);
 
 		settle_skip(run, stage, why != NULL ? why : "an input came to nothing");
 		free(why);
@@ -127,6 +135,10 @@ void transform_quit_finished(struct run *run)
 /* A transform that was created is asked to process; one that has answered, or failed, to quit. */
 static void move_on(struct run *run, struct run_stage *stage)
 {
+	if (stage->state == STAGE_PLANNED && !run_has_window(run)) {
+		settle_skip(run, stage, NULL); /* why nothing was measured has been said */
+		return;
+	}
 	if (stage->state == STAGE_PLANNED && inputs_are_settled(run, stage->plan)) {
 		start(run, stage);
 		return;
@@ -172,7 +184,7 @@ void transform_run(struct run *run)
 					run_stage_quit(stage);
 				}
 			} else if (stage->state == STAGE_PLANNED) {
-				settle_skip(run, stage, "the run ended before");
+				settle_skip(run, stage, NULL);
 			}
 		}
 		if (is_measured && !is_target_closed) {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -148,6 +149,23 @@ static enum survey_answer has_frame_pointers(const struct file *file)
 #endif
 }
 
+static void take_build_id(const struct file *file, struct survey *ret)
+{
+	size_t bytes = 0;
+	char *note = read_section(file, ".note.gnu.build-id", COMMENT_MAX, &bytes);
+	Elf64_Nhdr header;
+
+	if (note != NULL && bytes >= sizeof(header)) {
+		memcpy(&header, note, sizeof(header));
+		if (header.n_type == NT_GNU_BUILD_ID && header.n_namesz == 4 &&
+		    header.n_descsz <= bytes - sizeof(header) - header.n_namesz) {
+			ret->build_id_bytes = (uint8_t)(header.n_descsz < SURVEY_BUILD_ID_MAX ? header.n_descsz : SURVEY_BUILD_ID_MAX);
+			memcpy(ret->build_id, note + sizeof(header) + header.n_namesz, ret->build_id_bytes);
+		}
+	}
+	free(note);
+}
+
 void survey_one(int fd, struct survey *ret)
 {
 	struct file *file = calloc(1, sizeof(*file));
@@ -162,10 +180,59 @@ void survey_one(int fd, struct survey *ret)
 			       : find_section(file, ".symtab") != NULL   ? SURVEY_SYMBOLS_TABLE
 									 : SURVEY_SYMBOLS_NONE;
 		ret->language = guess_language(file);
+		take_build_id(file, ret);
 		/* Go keeps them always, but sets them up in other ways. */
 		ret->frame_pointers = ret->language == SURVEY_GO ? SURVEY_YES : has_frame_pointers(file);
 	}
 	free(file);
+}
+
+/* ---- words and files ---- */
+
+const char *survey_symbols_name(const struct survey *survey)
+{
+	static const char *const names[] = { "unknown", "none", "names", "debug" };
+
+	return names[survey->symbols];
+}
+
+const char *survey_frame_pointers_name(const struct survey *survey)
+{
+	static const char *const names[] = { "unknown", "no", "yes" };
+
+	return names[survey->frame_pointers];
+}
+
+const char *survey_language_name(const struct survey *survey)
+{
+	static const char *const names[] = { "", "C", "C++", "Rust", "Go" };
+
+	return names[survey->language];
+}
+
+int survey_open(const char *path)
+{
+	struct stat stat_buf;
+	char again[64];
+	int path_fd = open(path, O_PATH | O_CLOEXEC);
+	int fd = -1;
+
+	if (path_fd >= 0 && fstat(path_fd, &stat_buf) == 0 && S_ISREG(stat_buf.st_mode)) {
+		snprintf(again, sizeof(again), "/proc/self/fd/%d", path_fd);
+		fd = open(again, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	}
+	if (path_fd >= 0) {
+		close(path_fd);
+	}
+	return fd;
+}
+
+int survey_open_process(int32_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	return survey_open(path);
 }
 
 /* ---- the process ---- */
@@ -195,6 +262,7 @@ static void take(struct survey *one)
 	one->symbols = one->symbols <= SURVEY_SYMBOLS_DEBUG ? one->symbols : 0;
 	one->frame_pointers = one->frame_pointers <= SURVEY_YES ? one->frame_pointers : 0;
 	one->language = one->language <= SURVEY_GO ? one->language : 0;
+	one->build_id_bytes = one->build_id_bytes <= SURVEY_BUILD_ID_MAX ? one->build_id_bytes : 0;
 }
 
 int survey_files(const int *fds, size_t count, struct survey *ret, struct pfc_error *err)

@@ -348,6 +348,11 @@ const char *target_name(const struct target *target)
 	return target->name;
 }
 
+const char *target_program(const struct target *target)
+{
+	return target->launched ? target->launch.program : NULL;
+}
+
 const char *target_tracking(const struct target *target)
 {
 	return target->tracker.tracking;

@@ -74,6 +74,9 @@ void target_status(struct target *target, struct target_status *ret);
 const char *target_kind(const struct target *target);
 const char *target_name(const struct target *target);
 
+/** What a launched command will execute, as a path; NULL of other kinds. Until it is released its process is still profcore. */
+const char *target_program(const struct target *target);
+
 /** Thread-group ids tracked now, the root first; the caller frees *ret_pids. */
 int target_pids(struct target *target, int32_t **ret_pids, uint32_t *ret_count, struct pfc_error *err);
 

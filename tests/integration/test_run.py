@@ -123,6 +123,17 @@ def test_no_such_pid_is_exit_3(tmp):
     assert manifest(tmp)["status"] == "failed"
 
 
+def test_without_a_target_nothing_else_is_said(tmp):
+    """Whoever would have read what was not measured is neither started nor talked of."""
+    more = "[plugin:perf-cpu]\n[plugin:flamegraph]\n[plugin:report]\n[plugin:analyze]\n"
+    result = harness.profcore("-c", config(tmp, "pid = 4194303", more=more))
+    result.expect(3)
+    assert len(result.err.splitlines()) == 1 and "4194303" in result.err, result.err
+    assert "failed" not in result.out.splitlines()[1] and len(result.out.splitlines()) == 2, result.out
+    states = {stage["name"]: stage["state"] for stage in manifest(tmp)["stages"]}
+    assert set(states.values()) == {"skipped"}, states
+
+
 def test_no_such_process_name_is_exit_3(tmp):
     harness.profcore("-c", config(tmp, "process = no-such-program-anywhere")).expect(3)
 
@@ -159,6 +170,18 @@ def test_first_interrupt_ends_the_window_and_reports(tmp):
     assert process.returncode == 0, err
     assert answer["status"] == "complete" and 0.05 < answer["window_s"] < 30
     assert manifest(tmp)["window"]["ended_by"] == "interrupted"
+
+
+def test_interrupt_from_a_terminal_does_not_reach_the_stages(tmp):
+    """Ctrl-C goes to all of the foreground group: what measures must live on to hand over what it has."""
+    process = start(tmp, "-c", config(tmp, duration="60s"), "--json")
+    harness.wait_until(lambda: in_window(tmp), 20, "the window")
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    answer = json.loads(out)
+    assert process.returncode == 0 and answer["status"] == "complete", err
+    assert answer["stages"][0]["artifacts"][0]["rows"] > 0, answer
 
 
 def test_second_interrupt_abandons(tmp):

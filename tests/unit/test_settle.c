@@ -14,7 +14,7 @@
 #include "run/record.h"
 #include "run/rundir.h"
 #include "run/settle.h"
-#include "run/spawn.h"
+#include "run/report.h"
 #include "stage/protocol.h"
 
 #define TABLE_PATH    "artifacts/s.rows.pcol"
@@ -83,6 +83,7 @@ static void make(enum plugin_kind kind, size_t output)
 			    .stages = &stage,
 			    .dir = folder,
 			    .phase = PHASE_DRAIN,
+			    .t0_ns = 1, /* a window was opened */
 			    .log = log_file,
 			    .warnings = json_array(),
 			    .summary = json_object() };
@@ -392,7 +393,7 @@ int main(int argc, char **argv)
 	TCase *tests;
 
 	if (argc == 2 && str_equal(argv[1], REPORT_COMMAND)) {
-		return spawn_report_main();
+		return report_main();
 	}
 	tests = tcase_create("settle");
 	tcase_add_test(tests, sealed_with_rows);
