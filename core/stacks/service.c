@@ -63,6 +63,24 @@ static int32_t face_stack_use(const struct pfc_stacks_session *session, struct p
 	return 0;
 }
 
+static int32_t face_intern(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample,
+			   uint32_t *ret_stack)
+{
+	return session != NULL && sample != NULL && ret_stack != NULL
+		       ? session_intern(session, sample, ret_stack)
+		       : PFC_EINVAL;
+}
+
+static int32_t face_name(const struct pfc_stacks_session *session, uint32_t stack, uint32_t frame,
+			 const char **ret_function, const char **ret_module)
+{
+	if (session == NULL || ret_function == NULL || ret_module == NULL) {
+		return PFC_ENOENT;
+	}
+	/* The index of names is made when it is first wanted. */
+	return session_name((struct pfc_stacks_session *)session, stack, frame, ret_function, ret_module);
+}
+
 static int32_t face_walk(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample,
 			 struct pfc_stack_walk *ret)
 {
@@ -75,6 +93,8 @@ static int32_t face_walk(struct pfc_stacks_session *session, const struct pfc_st
 #else
 #define face_stack_use NULL
 #define face_walk      NULL
+#define face_intern    NULL
+#define face_name      NULL
 #endif
 
 int stacks_service_create(const struct pfc_host *host, const struct pfc_target_service *target,
@@ -96,7 +116,9 @@ int stacks_service_create(const struct pfc_host *host, const struct pfc_target_s
 					     .close = face_close,
 					     .sample_count = face_sample_count,
 					     .stack_use = face_stack_use,
-					     .walk = face_walk };
+					     .walk = face_walk,
+					     .intern = face_intern,
+					     .name = face_name };
 	*ret = service;
 	return 0;
 }

@@ -312,6 +312,22 @@ static int keep_sample(struct pfc_stacks_session *session, const struct pending 
 	return session->samples.count == SESSION_ROWS ? write_rows(session) : 0;
 }
 
+int session_intern(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample, uint32_t *ret)
+{
+	int status =
+		(sample->flags & PFC_STACK_WALKED) != 0 ? session_add_walked(session, sample) : PFC_EINVAL;
+	struct pending *last;
+
+	if (status != 0) {
+		return status;
+	}
+	last = &session->pending.rows[session->pending.count - 1];
+	status = resolve_stack(session, last, ret);
+	session->pending.ip_count = last->ips_at;
+	session->pending.count--;
+	return status;
+}
+
 /* Resolve, in order of time, what is before a time; at most `most` samples. */
 static int resolve_until(struct pfc_stacks_session *session, uint64_t limit_ns, uint32_t most)
 {
@@ -442,7 +458,7 @@ int session_finish(struct pfc_stacks_session *session)
 					     .modules = &session->modules,
 					     .kernel = session->kernel };
 	struct symbolize_notes notes = { 0 };
-	struct frames frames = { 0 };
+	struct frames *frames = &session->frames;
 	uint64_t start_ns;
 	int status;
 
@@ -460,17 +476,16 @@ int session_finish(struct pfc_stacks_session *session)
 	}
 	start_ns = now_ns();
 	request.deadline_ns = start_ns + SYMBOLIZE_NS;
-	status = symbolize(&request, &frames, &notes);
+	status = symbolize(&request, frames, &notes);
 	if (status == 0) {
-		status = write_frames(session, &frames);
+		status = write_frames(session, frames);
 	}
 	if (status == 0) {
-		status = facts_state(session, &frames, &notes, (double)(now_ns() - start_ns) / 1e6);
+		status = facts_state(session, frames, &notes, (double)(now_ns() - start_ns) / 1e6);
 	}
 	if (status == 0) {
 		status = commit(session);
 	}
-	frames_finish(&frames);
 	remember(session, status);
 	return status == 0 && session->counts.kept == 0 ? PFC_ENODATA : status;
 }
@@ -615,6 +630,8 @@ void session_close(struct pfc_stacks_session *session)
 	kernel_rows_finish(&session->kernel_rows);
 	pending_finish(&session->pending);
 	intern_finish(&session->intern);
+	frames_finish(&session->frames);
+	free(session->frames_end);
 	free(session->cache);
 	free(session->rules);
 	free(session->port);

@@ -74,6 +74,9 @@ struct pfc_stacks_session {
 	int status;         /* the writer's first error */
 	bool is_finished;
 	struct session_counts counts;
+	struct frames frames; /* after finish, for names */
+	uint32_t *
+		frames_end; /* of each location: one past its rows in `frames`; made when a name is asked for */
 
 	struct {
 		uint64_t time_ns[SESSION_ROWS], weight[SESSION_ROWS];
@@ -115,6 +118,13 @@ int session_walk(struct pfc_stacks_session *session, const struct pfc_stack_samp
 
 /** Add a stack that was walked before. Returns as session_add_walk. */
 int session_add_walked(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample);
+
+/** The row of a walked stack: see the header. */
+int session_intern(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample, uint32_t *ret);
+
+/** The name of a frame of a stack (session_name.c). */
+int session_name(struct pfc_stacks_session *session, uint32_t stack, uint32_t frame,
+		 const char **ret_function, const char **ret_module);
 
 /** How much of their copies the walks needed, so far. */
 void session_stack_use(const struct pfc_stacks_session *session, struct pfc_stack_use *ret);

@@ -174,7 +174,7 @@ MEMBER(struct pfc_stack_walk, count, 20, uint32_t);
 SAME(sizeof(((struct pfc_stack_walk *)0)->struct_size) + sizeof(((struct pfc_stack_walk *)0)->walk_end) + sizeof(((struct pfc_stack_walk *)0)->ips) + sizeof(((struct pfc_stack_walk *)0)->room) + sizeof(((struct pfc_stack_walk *)0)->count), 24); /* no hole */
 /* struct pfc_stacks */
 SAME(_Alignof(struct pfc_stacks), 8);
-AT_LEAST(sizeof(struct pfc_stacks), 80);
+AT_LEAST(sizeof(struct pfc_stacks), 96);
 MEMBER(struct pfc_stacks, struct_size, 0, uint32_t);
 MEMBER(struct pfc_stacks, reserved0, 4, uint32_t);
 MEMBER(struct pfc_stacks, ctx, 8, void *);
@@ -186,7 +186,9 @@ MEMBER(struct pfc_stacks, close, 48, void (*)(struct pfc_stacks_session *session
 MEMBER(struct pfc_stacks, sample_count, 56, uint64_t (*)(const struct pfc_stacks_session *session));
 MEMBER(struct pfc_stacks, stack_use, 64, int32_t (*)(const struct pfc_stacks_session *session, struct pfc_stack_use *ret));
 MEMBER(struct pfc_stacks, walk, 72, int32_t (*)(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample, struct pfc_stack_walk *ret));
-SAME(sizeof(((struct pfc_stacks *)0)->struct_size) + sizeof(((struct pfc_stacks *)0)->reserved0) + sizeof(((struct pfc_stacks *)0)->ctx) + sizeof(((struct pfc_stacks *)0)->open) + sizeof(((struct pfc_stacks *)0)->add) + sizeof(((struct pfc_stacks *)0)->tick) + sizeof(((struct pfc_stacks *)0)->finish) + sizeof(((struct pfc_stacks *)0)->close) + sizeof(((struct pfc_stacks *)0)->sample_count) + sizeof(((struct pfc_stacks *)0)->stack_use) + sizeof(((struct pfc_stacks *)0)->walk), 80); /* no hole */
+MEMBER(struct pfc_stacks, intern, 80, int32_t (*)(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample, uint32_t *ret_stack));
+MEMBER(struct pfc_stacks, name, 88, int32_t (*)(const struct pfc_stacks_session *session, uint32_t stack, uint32_t frame, const char **ret_function, const char **ret_module));
+SAME(sizeof(((struct pfc_stacks *)0)->struct_size) + sizeof(((struct pfc_stacks *)0)->reserved0) + sizeof(((struct pfc_stacks *)0)->ctx) + sizeof(((struct pfc_stacks *)0)->open) + sizeof(((struct pfc_stacks *)0)->add) + sizeof(((struct pfc_stacks *)0)->tick) + sizeof(((struct pfc_stacks *)0)->finish) + sizeof(((struct pfc_stacks *)0)->close) + sizeof(((struct pfc_stacks *)0)->sample_count) + sizeof(((struct pfc_stacks *)0)->stack_use) + sizeof(((struct pfc_stacks *)0)->walk) + sizeof(((struct pfc_stacks *)0)->intern) + sizeof(((struct pfc_stacks *)0)->name), 96); /* no hole */
 /* enum pfc_stack_flags */
 SAME(PFC_STACK_KERNEL_TRUNCATED, 1);
 SAME(PFC_STACK_USER_TRUNCATED, 2);

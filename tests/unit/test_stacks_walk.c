@@ -349,6 +349,8 @@ START_TEST(walks_now_and_adds_later_to_two_sessions)
 					   .regs = capture.registers,
 					   .stack = capture.stack };
 	struct subject subject, second;
+	const char *function, *module;
+	uint32_t row, frames = 0, dives = 0;
 
 	dive(10, 7);
 	sample.stack_bytes = capture.stack_bytes;
@@ -370,9 +372,19 @@ START_TEST(walks_now_and_adds_later_to_two_sessions)
 	sample.walk_end = walk.walk_end;
 	ck_assert_int_eq(subject.face->add(later, &sample), 0);
 	ck_assert_int_eq(subject.face->add(later, &sample), 0);
+	ck_assert_int_eq(subject.face->intern(subject.session, &sample, &row), 0);
 	ck_assert_int_eq(subject.face->add(subject.session, &sample), 0);
+	ck_assert_int_eq(subject.face->name(subject.session, row, 0, &function, &module),
+			 PFC_ENOENT); /* not yet */
 	ck_assert_int_eq(subject.face->finish(later), 0);
 	ck_assert_int_eq(subject.face->finish(subject.session), 0);
+	ck_assert_uint_eq(fake_number(&subject.host, "samples", 0, "stack"), row);
+	while (subject.face->name(subject.session, row, frames, &function, &module) == 0) {
+		dives += strcmp(function, "dive") == 0;
+		frames++;
+	}
+	ck_assert_uint_eq(dives, 11);
+	ck_assert_uint_ge(frames, (unsigned)depth_of(&subject)); /* and what was inlined */
 
 	check_complete(&subject, 11);
 	ck_assert_uint_eq(fake_rows(&second.host, "samples"), 2);

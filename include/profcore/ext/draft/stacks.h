@@ -141,6 +141,24 @@ struct pfc_stacks {
 	 */
 	int32_t (*walk)(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample,
 			struct pfc_stack_walk *ret);
+
+	/**
+	 * The row that a walked stack (PFC_STACK_WALKED) has in the artifact's table `stacks`; made when it is new, without a sample.
+	 * For tables of the plugin that name stacks. Call it after the last tick, before finish. Test it with PFC_HAS.
+	 * Thread:  [owner]
+	 * Returns: 0; PFC_EINVAL: not a walked stack; PFC_ENOMEM.
+	 */
+	int32_t (*intern)(struct pfc_stacks_session *session, const struct pfc_stack_sample *sample,
+			  uint32_t *ret_stack);
+
+	/**
+	 * The name of a frame of a stack row, after finish. frame: 0 is the innermost, inlined functions count.
+	 * Thread:  [owner]
+	 * Memory:  texts live as long as the session; "" where there is no name.
+	 * Returns: 0; PFC_ENOENT: the stack has no such row or frame, or finish was not called.
+	 */
+	int32_t (*name)(const struct pfc_stacks_session *session, uint32_t stack, uint32_t frame,
+			const char **ret_function, const char **ret_module);
 };
 
 #ifdef __cplusplus
