@@ -21,10 +21,12 @@ zlib1g-dev       compressed sections, checksums
 libcap-dev       dropping privileges
 libseccomp-dev   the sandbox of stages
 libcurl4-openssl-dev  asks a container engine for its containers
+libbpf-dev       strace: loads programs into the kernel
+clang            strace: builds these programs; the second compiler that must be content
+bpftool          strace: puts them into the plugin
 '
 test_packages='
 check            unit tests
-clang            the second compiler that must be content
 g++              the headers of the contract as C++
 libcap2-bin      setcap: programs with file capabilities
 chromium         the flame graph in a real browser

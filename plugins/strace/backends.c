@@ -5,5 +5,8 @@
 #include "backend.h"
 
 const struct backend *const backends[] = {
+#ifdef WITH_BPF
+	&backend_bpf,
+#endif
 	NULL,
 };

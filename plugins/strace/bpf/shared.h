@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * What the BPF programs and the plugin share: maps' values and records of the ring. Both sides see the same layout: fixed-width
+ * types, no holes.
+ */
+#ifndef STRACE_BPF_SHARED_H
+#define STRACE_BPF_SHARED_H
+
+#ifdef __bpf__
+#include <linux/types.h>
+typedef __u64 u64;
+typedef __u32 u32;
+typedef __s32 s32;
+typedef __s64 s64;
+#else
+#include <stdint.h>
+typedef uint64_t u64;
+typedef uint32_t u32;
+typedef int32_t s32;
+typedef int64_t s64;
+#endif
+
+#include "../buckets.h"
+
+/* ---- what a thread does ---- */
+
+enum slot_state {
+	SLOT_NEW = 0, /* claimed, and not known yet */
+	SLOT_ON_CPU,
+	SLOT_RUN_QUEUE, /* woken */
+	SLOT_PREEMPTED,
+	SLOT_BLOCKED,
+};
+
+/* As enum wait_cause of account.h. */
+enum slot_cause {
+	CAUSE_SYSCALL = 0,
+	CAUSE_FAULT,
+	CAUSE_OTHER,
+	CAUSE_RUN_QUEUE,
+	CAUSE_PREEMPTED,
+	CAUSES,
+};
+
+/*
+ * Cells are found by a number made of the group and a "key": native calls 0..499, causes of waits, 32-bit calls 512..1011. A
+ * number beyond goes to KEY_UNKNOWN.
+ */
+#define KEY_COUNT   1024u
+#define KEY_CALLS   500u
+#define KEY_CAUSES  500u /* + cause */
+#define KEY_UNKNOWN 511u
+#define KEY_COMPAT  512u
+
+#define GROUP_COUNT  1024u /* group 0: processes that came when all others were taken */
+#define COMM_LENGTH  16
+#define ERROR_PLACES 8
+#define PROBES       8u /* places in which a thread's slot may lie */
+
+struct slot {
+	u32 tid; /* 0: free */
+	u32 tgid;
+	u32 group;
+	u32 state;    /* enum slot_state */
+	u64 since_ns; /* of the state, CLOCK_MONOTONIC */
+	u64 start_ns; /* of the book */
+	u64 on_cpu_ns;
+	u64 wait_ns[CAUSES];
+	u64 start_exec_ns; /* the kernel's own account, at start_ns and now */
+	u64 exec_ns;
+	u64 switches;
+	u64 calls;
+	u64 woken_ns; /* last waking, whatever it found */
+	u64 ran_ns;   /* last switch onto a CPU */
+	/* the wait that lasts, or the last one */
+	u64 wait_blocked_ns;
+	u32 wait_key;
+	u32 wait_cause; /* enum slot_cause */
+	s32 waker_tid;
+	u32 is_waiting; /* 1: off the CPU asleep, or woken from it */
+	char waker[COMM_LENGTH];
+	/* the system call that lasts; call_ns 0: none */
+	u64 call_ns;
+	u64 call_blocked_ns;
+	u64 call_runnable_ns;
+	u32 call_key;
+	u32 is_held; /* launched and not exec'ed yet: its calls are not the target's */
+	char comm[COMM_LENGTH];
+};
+
+struct group {
+	u32 tgid;
+	u32 ended;
+	char comm[COMM_LENGTH];
+};
+
+/* One system call, or cause of waits, of one group on one CPU. */
+struct bpf_cell {
+	u64 calls;
+	u64 errors;
+	u64 total_ns;
+	u64 min_ns;
+	u64 max_ns;
+	u64 waits;
+	u64 blocked_ns;
+	u64 runnable_ns;
+	u64 max_wait_ns;
+	u32 error_number[ERROR_PLACES];
+	u64 error_count[ERROR_PLACES];
+	u32 call_buckets[BUCKET_COUNT];
+	u32 wait_buckets[BUCKET_COUNT];
+};
+
+/* ---- counters of the whole, one a CPU ---- */
+
+enum counter {
+	COUNT_RING_STACKS = 0, /* stacks that found no room in the ring */
+	COUNT_RING_CALLS,      /* slow calls, likewise */
+	COUNT_RING_BOOKS,      /* books of threads that ended, likewise */
+	COUNT_NO_SLOT,         /* switches and calls of threads that found no slot */
+	COUNT_NO_GROUP,        /* processes that went to group 0 */
+	COUNT_NO_CELL,         /* calls and waits that went to the cells of group 0 */
+	COUNT_RATE,            /* stacks beyond stack_rate */
+	COUNT_RATE_NS,         /* and the time they stand for */
+	COUNT_BUSY,            /* stacks whose thread had one pending */
+	COUNT_BUSY_NS,
+	COUNT_UNWOKEN,   /* threads that ran again without a waking that was seen */
+	COUNT_UNMATCHED, /* exits of calls whose entry was not seen, though their thread was */
+	COUNT_COMPAT,    /* 32-bit calls */
+	COUNT_WAITS,
+	COUNT_STACKS,
+	COUNT_RUNS, /* runs of the programs, and of every 64th the time */
+	COUNT_TIMED_RUNS,
+	COUNT_TIMED_NS,
+	COUNT_URING, /* io_uring requests of the target */
+	COUNTERS,
+};
+
+/* ---- records of the ring ---- */
+
+enum record_kind {
+	RECORD_STACK = 1,
+	RECORD_CALL = 2,
+	RECORD_BOOK = 3,
+};
+
+#define KERNEL_IPS 64
+#define USER_REGS  17 /* ax bx cx dx si di bp sp ip r8..r15, as the kernel's perf_regs.h orders them */
+#define REGS_MASK  0xff01ffull
+#define REG_SP     7
+#define REG_IP     8
+#define TEXT_BYTES 128
+
+struct stack_record {
+	u32 kind;
+	u32 stack_bytes; /* of user stack after this struct */
+	u64 time_ns;     /* when it ran again */
+	u64 blocked_ns;
+	u64 runnable_ns;
+	u32 tid;
+	u32 tgid;
+	u32 key;
+	u32 cause;
+	s32 waker_tid;
+	u32 kernel_count;
+	u32 is_compat;
+	u32 is_last; /* the wait still lasts, at the end of the window */
+	char waker[COMM_LENGTH];
+	u64 regs[USER_REGS];
+	u64 kernel_ips[KERNEL_IPS];
+};
+
+struct call_record {
+	u32 kind;
+	u32 tid;
+	u32 tgid;
+	u32 key;
+	u64 time_ns;
+	u64 duration_ns;
+	u64 blocked_ns;
+	u64 runnable_ns;
+	s64 result;
+	u64 args[6];
+	s32 waker_tid;
+	u32 text_bytes; /* 0: none */
+	u32 text_arg;
+	u32 reserved;
+	char waker[COMM_LENGTH];
+	char text[TEXT_BYTES];
+};
+
+struct book_record {
+	u32 kind;
+	u32 reserved;
+	u64 end_ns;
+	struct slot slot;
+};
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * Stacks of waits, and slow calls. When a thread is about to run again after a long wait, its kernel stack is still that of the
+ * wait, and is taken there; its user stack lies in another address space, so the thread takes it itself, before it returns to its
+ * own code (bpf_task_work, Linux 6.18). Included once, by programs.bpf.c.
+ */
+#ifndef STRACE_BPF_STACKS_H
+#define STRACE_BPF_STACKS_H
+
+#include "state.h"
+
+/* ---- kernel functions that may be missing: with_task_work tells, and the loader never sees the calls without it ---- */
+
+extern int bpf_task_work_schedule_resume_impl(struct task_struct *task, struct bpf_task_work *work, void *map,
+					      int (*callback)(struct bpf_map *, void *, void *),
+					      void *aux) __ksym __weak;
+extern int bpf_copy_from_user_dynptr(struct bpf_dynptr *to, __u32 at, __u32 bytes,
+				     const void *from) __ksym __weak;
+
+/* One stack on its way. Claimed by tid; many threads share a place, few of them at once. */
+struct work {
+	struct bpf_task_work work;
+	__u32 tid;
+	__u32 reserved;
+	struct stack_record record;
+};
+
+#define WORKS 4096
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WORKS);
+	__type(key, __u32);
+	__type(value, struct work);
+} works SEC(".maps");
+
+static always_inline void copy_regs(__u64 *to, const struct pt_regs *regs)
+{
+	to[0] = regs->ax;
+	to[1] = regs->bx;
+	to[2] = regs->cx;
+	to[3] = regs->dx;
+	to[4] = regs->si;
+	to[5] = regs->di;
+	to[6] = regs->bp;
+	to[7] = regs->sp;
+	to[8] = regs->ip;
+	to[9] = regs->r8;
+	to[10] = regs->r9;
+	to[11] = regs->r10;
+	to[12] = regs->r11;
+	to[13] = regs->r12;
+	to[14] = regs->r13;
+	to[15] = regs->r14;
+	to[16] = regs->r15;
+}
+
+/* A second's stacks are spread over it; what was saved up lasts for a tenth of a second. */
+static always_inline bool is_paid(__u64 now)
+{
+	__u64 credit = stack_credit_ns;
+
+	if (credit + 100000000ull < now) {
+		credit = now - 100000000ull;
+	}
+	if (credit > now) {
+		return false;
+	}
+	stack_credit_ns = credit + stack_gap_ns;
+	return true;
+}
+
+static long note_end(struct task_struct *task, struct vm_area_struct *area, __u64 *ret_end)
+{
+	*ret_end = area->vm_end;
+	return 0;
+}
+
+#define PAGE 4096u
+
+/* Copies the user stack page by page, up to the first that cannot be read. Returns how much. */
+static always_inline __u32 copy_stack(struct bpf_dynptr *to, __u64 sp, __u32 wanted)
+{
+	__u32 done = 0;
+
+	for (int i = 0; i < 17; i++) {
+		__u32 bytes = PAGE - ((sp + done) & (PAGE - 1));
+
+		if (done >= wanted) {
+			break;
+		}
+		if (bytes > wanted - done) {
+			bytes = wanted - done;
+		}
+		if (bpf_copy_from_user_dynptr(to, sizeof(struct stack_record) + done, bytes,
+					      (void *)(sp + done)) != 0) {
+			break;
+		}
+		done += bytes;
+	}
+	return done;
+}
+
+/* In the thread that waited, before it returns to its own code. */
+static int take_user_stack(struct bpf_map *map, void *key, void *value)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct work *work = value;
+	struct bpf_dynptr to;
+	__u64 end = 0, sp;
+	__u32 wanted = stack_bytes;
+
+	if (work->tid != (__u32)task->pid) {
+		return 0;
+	}
+	copy_regs(work->record.regs, regs);
+	sp = regs->sp;
+	bpf_find_vma(task, sp, note_end, &end, 0);
+	if (end > sp && end - sp < wanted) {
+		wanted = end - sp;
+	}
+	if (bpf_ringbuf_reserve_dynptr(&ring, sizeof(struct stack_record) + wanted, 0, &to) != 0) {
+		bpf_ringbuf_discard_dynptr(&to, 0);
+		count(COUNT_RING_STACKS, 1);
+		work->tid = 0;
+		return 0;
+	}
+	work->record.stack_bytes = work->record.is_compat ? 0 : copy_stack(&to, sp, wanted);
+	bpf_dynptr_write(&to, 0, &work->record, sizeof(struct stack_record), 0);
+	bpf_ringbuf_submit_dynptr(&to, BPF_RB_NO_WAKEUP);
+	work->tid = 0;
+	return 0;
+}
+
+static always_inline void fill_stack(struct stack_record *record, struct slot *slot, struct task_struct *task)
+{
+	long bytes;
+
+	record->kind = RECORD_STACK;
+	record->stack_bytes = 0;
+	record->tid = slot->tid;
+	record->tgid = slot->tgid;
+	record->key = slot->wait_key;
+	record->cause = slot->wait_cause;
+	record->waker_tid = slot->waker_tid;
+	record->is_compat = is_compat(task);
+	record->is_last = 0;
+	copy_comm(record->waker, slot->waker);
+	bytes = bpf_get_task_stack(task, record->kernel_ips, sizeof(record->kernel_ips), 0);
+	record->kernel_count = bytes > 0 ? bytes / sizeof(__u64) : 0;
+}
+
+/* `task` is about to run again: its kernel stack is that of the wait. */
+static always_inline void stack_take(struct slot *slot, struct task_struct *task, __u64 blocked_ns,
+				     __u64 runnable_ns, __u64 now)
+{
+	__u32 at = slot->tid & (WORKS - 1);
+	struct work *work = bpf_map_lookup_elem(&works, &at);
+
+	if (!work) {
+		return;
+	}
+	if (!is_paid(now)) {
+		count(COUNT_RATE, 1);
+		count(COUNT_RATE_NS, blocked_ns + runnable_ns);
+		return;
+	}
+	if (__sync_val_compare_and_swap(&work->tid, 0, slot->tid) != 0) {
+		count(COUNT_BUSY, 1);
+		count(COUNT_BUSY_NS, blocked_ns + runnable_ns);
+		return;
+	}
+	fill_stack(&work->record, slot, task);
+	work->record.time_ns = now;
+	work->record.blocked_ns = blocked_ns;
+	work->record.runnable_ns = runnable_ns;
+	count(COUNT_STACKS, 1);
+	if (with_task_work) {
+		if (bpf_task_work_schedule_resume_impl(task, &work->work, &works, take_user_stack, 0) == 0) {
+			return;
+		}
+		count(COUNT_BUSY, 1);
+		count(COUNT_BUSY_NS, blocked_ns + runnable_ns);
+	} else {
+		copy_regs(work->record.regs, (struct pt_regs *)bpf_task_pt_regs(task));
+		if (bpf_ringbuf_output(&ring, &work->record, sizeof(work->record), BPF_RB_NO_WAKEUP) != 0) {
+			count(COUNT_RING_STACKS, 1);
+		}
+	}
+	work->tid = 0;
+}
+
+/* It ends: what was to be taken is taken or never will be. */
+static always_inline void stack_forget(__u32 tid)
+{
+	__u32 at = tid & (WORKS - 1);
+	struct work *work = bpf_map_lookup_elem(&works, &at);
+
+	(void)work;
+}
+
+/* A thread that sleeps at the end of the window: its memory is read from here. */
+static always_inline void stack_of_sleeper(struct slot *slot, struct task_struct *task)
+{
+	(void)slot;
+	(void)task;
+}
+
+/* ---- slow calls ---- */
+
+static always_inline void slow_call(struct slot *slot, struct pt_regs *regs, long result, __u64 duration_ns)
+{
+	struct call_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+
+	if (!record) {
+		count(COUNT_RING_CALLS, 1);
+		return;
+	}
+	record->kind = RECORD_CALL;
+	record->tid = slot->tid;
+	record->tgid = slot->tgid;
+	record->key = slot->call_key;
+	record->time_ns = slot->call_ns;
+	record->duration_ns = duration_ns;
+	record->blocked_ns = slot->call_blocked_ns;
+	record->runnable_ns = slot->call_runnable_ns;
+	record->result = result;
+	record->args[0] = slot->call_key >= KEY_COMPAT ? regs->bx : regs->di;
+	record->args[1] = slot->call_key >= KEY_COMPAT ? regs->cx : regs->si;
+	record->args[2] = regs->dx;
+	record->args[3] = slot->call_key >= KEY_COMPAT ? regs->si : regs->r10;
+	record->args[4] = slot->call_key >= KEY_COMPAT ? regs->di : regs->r8;
+	record->args[5] = slot->call_key >= KEY_COMPAT ? regs->bp : regs->r9;
+	record->waker_tid = slot->call_blocked_ns ? slot->waker_tid : 0;
+	record->text_bytes = 0;
+	record->text_arg = 0;
+	record->reserved = 0;
+	copy_comm(record->waker, slot->waker);
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
+
+#endif

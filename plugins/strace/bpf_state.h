@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* The BPF back-end's own: what its files share. */
+#ifndef STRACE_BPF_STATE_OF_BACKEND_H
+#define STRACE_BPF_STATE_OF_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/shared.h"
+#include "tracer.h"
+
+struct programs; /* the skeleton that bpftool makes */
+struct ring_buffer;
+
+struct bpf_state {
+	struct tracer *tracer;
+	struct programs *programs;
+	struct ring_buffer *ring;
+	const struct slot *slots; /* mapped */
+	struct group *groups;
+	const uint32_t *cell_of;
+	uint64_t *tracked;
+	uint32_t slot_count;
+	uint32_t tgid_limit;
+	uint32_t cell_limit;
+	uint32_t cpu_count;
+	int list_fd; /* iterators, opened and not yet read */
+	int close_fd;
+	char *group_path; /* folder of the target's control group; NULL */
+	uint64_t group_inode;
+	bool has_task_work;
+	bool is_target_new; /* it is launched, and held until T0 */
+	int32_t root_pid;
+	uint64_t from_ns;
+	uint64_t end_ns;
+	uint64_t records;
+	int failed; /* what tracer_... returned in a callback of the ring */
+};
+
+/** One record of the ring. Returns 0, or a status after which the drain stops. */
+int bpf_take_record(struct bpf_state *state, const void *data, size_t bytes);
+
+/** The number and ABI of a key; NR_UNKNOWN beyond the known ones. */
+void bpf_key(uint32_t key, uint32_t *ret_abi, int32_t *ret_nr);
+
+/** At the end: the books of threads that live, the cells, the counters. Returns 0 or a status after host->fail. */
+int bpf_harvest(struct bpf_state *state);
+
+/** Move a slot's book into the account. */
+int bpf_keep_book(struct bpf_state *state, const struct slot *slot, uint64_t end_ns, bool ended);
+
+#endif
