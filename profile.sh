@@ -31,6 +31,13 @@ g++              the headers of the contract as C++
 libcap2-bin      setcap: programs with file capabilities
 chromium         the flame graph in a real browser
 procps           pgrep: what a test left behind
+redis-server     the database that the demo backends ask in mode=db
+librust-hyper-dev  the demo backend in Rust, built offline
+librust-tokio-dev  the same
+'
+# Only where no Rust is there yet, from Debian or not.
+rust_packages='
+cargo            the demo backend in Rust
 '
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -174,7 +181,7 @@ main() {
 		profcore -c configs/slow_endpoint.ini "$@"
 		;;
 	test)
-		install_packages "$build_packages$test_packages"
+		install_packages "$build_packages$test_packages$(command -v cargo >/dev/null || echo "$rust_packages")"
 		build_all -Dtests=enabled -Dwerror="$([[ ${CI:-} == true ]] && echo true || echo false)"
 		cd "$root"
 		exec python3 tests/run.py --build "$build" "$@"

@@ -70,11 +70,13 @@ int main(int argc, char **argv)
 	prctl(PR_SET_NAME, "backend");
 	block_ends();
 	calibrate(&backend.amounts, backend.options.split, backend.options.work_us);
+	database_init(&backend.database, backend.options.db);
 	if (causes_init(&backend.causes, backend.options.folder) == 0) {
 		status = serve(&backend);
 	} else {
 		status = -1;
 	}
 	causes_finish(&backend.causes);
+	database_finish(&backend.database);
 	return status == 0 ? 0 : 1;
 }

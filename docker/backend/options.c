@@ -21,8 +21,9 @@ static const char usage[] =
 	"  --leak-limit BYTES  what may leak in all, then it stops (1073741824)\n"
 	"  --reads N           read calls of a request with mode=syscalls (2000)\n"
 	"  --folder PATH       where mode=io and mode=syscalls keep their file ($TMPDIR or /tmp)\n"
+	"  --db HOST:PORT      the Redis server that mode=db asks (none)\n"
 	"\n"
-	"Paths: /  /health  /slow[?mode=cpu|lock|io|alloc|leak|syscalls]  /truth[?reset=1]\n";
+	"Paths: /  /health  /slow[?mode=cpu|lock|io|alloc|leak|syscalls|db]  /truth[?reset=1]\n";
 
 static int parse_number(const char *name, const char *text, uint64_t max, uint64_t *ret_number)
 {
@@ -78,6 +79,7 @@ enum {
 	OPT_LEAK_LIMIT,
 	OPT_READS,
 	OPT_FOLDER,
+	OPT_DB,
 	OPT_HELP,
 };
 
@@ -91,6 +93,7 @@ static const struct option long_options[] = {
 	{ "leak-limit", required_argument, NULL, OPT_LEAK_LIMIT },
 	{ "reads", required_argument, NULL, OPT_READS },
 	{ "folder", required_argument, NULL, OPT_FOLDER },
+	{ "db", required_argument, NULL, OPT_DB },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
 };
@@ -129,6 +132,9 @@ static int parse_option(int option, const char *text, struct options *options)
 		break;
 	case OPT_FOLDER:
 		options->folder = text;
+		break;
+	case OPT_DB:
+		options->db = text;
 		break;
 	case OPT_HELP:
 		fputs(usage, stdout);

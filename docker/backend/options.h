@@ -18,6 +18,7 @@ struct options {
 	uint64_t leak_limit;      /* bytes leaked in all, then no more */
 	uint64_t reads;           /* per request with mode=syscalls */
 	const char *folder;       /* of the file that mode=io and mode=syscalls use */
+	const char *db;           /* "host:port" of the Redis server that mode=db asks; NULL: none */
 };
 
 /** Fill the options from the command line; 0, 1 when only help was asked for (and printed), -1 after a message. */

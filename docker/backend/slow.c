@@ -96,6 +96,8 @@ static NOINLINE int plant_cause(struct backend *backend, const char *mode, uint6
 		leak_session(truth, options->leak_bytes, options->leak_limit);
 	} else if (strcmp(mode, "syscalls") == 0) {
 		*result += read_templates(causes, truth, options->reads);
+	} else if (strcmp(mode, "db") == 0) {
+		status = ask_database(&backend->database, truth);
 	} else {
 		status = -1;
 	}
@@ -117,7 +119,7 @@ NOINLINE int slow_endpoint(struct backend *backend, const struct request *reques
 		status = plant_cause(backend, mode, seed, &result);
 	}
 	if (status < 0) {
-		snprintf(text, room, "no such mode; there are cpu, lock, io, alloc, leak, syscalls\n");
+		snprintf(text, room, "no such mode; there are cpu, lock, io, alloc, leak, syscalls, db\n");
 		return 400;
 	}
 	atomic_fetch_add_explicit(&backend->truth.slow_requests, 1, memory_order_relaxed);

@@ -8,6 +8,7 @@
 
 #include "calibrate.h"
 #include "causes.h"
+#include "database.h"
 #include "options.h"
 #include "request.h"
 #include "truth.h"
@@ -17,6 +18,7 @@ struct backend {
 	struct options options;
 	struct amounts amounts;
 	struct causes causes;
+	struct database database;
 	struct truth truth;
 };
 

@@ -80,6 +80,7 @@ void truth_reset(struct truth *truth)
 	tally_reset(&truth->alloc);
 	tally_reset(&truth->leak);
 	tally_reset(&truth->reads);
+	tally_reset(&truth->db);
 }
 
 static void add_tally(struct text *text, const char *name, struct tally *tally)
@@ -125,6 +126,7 @@ size_t truth_write(struct truth *truth, unsigned threads, char *room_text, size_
 	add_tally(&text, "alloc", &truth->alloc);
 	add_tally(&text, "leak", &truth->leak);
 	add_tally(&text, "reads", &truth->reads);
+	add_tally(&text, "db", &truth->db);
 	add(&text, "\n}\n");
 	return text.bytes < room ? text.bytes : 0;
 }

@@ -32,6 +32,7 @@ struct truth {
 	struct tally alloc;            /* allocations, all freed again; bytes; wall ns */
 	struct tally leak;             /* blocks never freed; bytes asked for */
 	struct tally reads;            /* read calls; bytes; wall ns */
+	struct tally db;               /* queries; bytes of answers; wall ns */
 };
 
 /** A clock's time in ns; 0 when the clock does not exist. */

@@ -20,6 +20,7 @@ Backend       with Backend("--work-us", "2000", nofp=False) as b:
                   b.pid  b.port  b.url("/slow")  b.get(path) -> Response(status, headers, body)
                   b.truth(reset=False) -> dict    b.hammer("/slow", seconds=1, connections=4) -> answered requests
                   b.stop() -> exit code (the `with` block does it)
+              Backend(..., rust=True): the one in Rust, built on first use (skips where that cannot be)
 Requirements  need("root")  need("docker") need("bpf") need("browser")   raises Skip when this machine lacks it
               need_tool("readelf")  skip(requirement, reason)
               PROFCORE_TEST_REQUIRE=root,docker,... turns the skips of these requirements into failures.
@@ -27,6 +28,7 @@ Checks        check_near(actual, expected, tolerance, what)  check_in(part, whol
 """
 
 import collections
+import glob
 import http.client
 import inspect
 import json
@@ -70,6 +72,18 @@ def profcore_path():
 
 def backend_path(nofp=False):
     return build_dir() / "docker" / ("backend-nofp" if nofp else "backend")
+
+
+def rust_backend_path(nofp=False):
+    """The backend in Rust, built when it is missing or older than its source; that takes a minute, once."""
+    if shutil.which("cargo") is None:
+        skip("rust", "cargo is not installed")
+    if not glob.glob("/usr/share/cargo/registry/hyper-0.14*"):
+        skip("rust", "Debian's crates are not installed (librust-hyper-dev, librust-tokio-dev)")
+    kind = "nofp" if nofp else "fp"
+    folder = build_dir() / "docker" / "rust"
+    run([source_dir() / "docker" / "rust-backend" / "build.sh", folder, kind], timeout=600).ok()
+    return folder / kind / "release" / "backend"
 
 
 def workload(name):
@@ -154,8 +168,9 @@ Response = collections.namedtuple("Response", "status headers body")
 class Backend:
     """The demo backend on a port of its own, up when the `with` block begins, gone when it ends."""
 
-    def __init__(self, *args, nofp=False, env=None):
-        self.argv = [str(backend_path(nofp)), "--port", "0", *[str(arg) for arg in args]]
+    def __init__(self, *args, nofp=False, rust=False, env=None):
+        program = rust_backend_path(nofp) if rust else backend_path(nofp)
+        self.argv = [str(program), "--port", "0", *[str(arg) for arg in args]]
         self.env = dict(os.environ, **(env or {}))
         self.process = None
         self.port = None
