@@ -5,10 +5,19 @@
 
 #include <stdint.h>
 
-/** The call's name by ABI ("openat"), or "syscall_N" / "i386_syscall_N" written to `to`, which has to_bytes >= 32. */
+/** Room for any name. */
+#define NAME_ROOM 32
+
+/**
+ * The call's name by ABI (enum abi of account.h): "openat". Written to `to`, which has to_bytes >= NAME_ROOM, and returned.
+ * One that no table has: "syscall_N", "i386_syscall_N", "x32_syscall_N".
+ */
 const char *syscall_name(uint32_t abi, int32_t nr, char *to, uint32_t to_bytes);
 
-/** "ENOENT", or "errno_N" likewise. */
+/** The number of a call by name; -1 when the ABI has no such call. */
+int32_t syscall_number(uint32_t abi, const char *name);
+
+/** "ENOENT"; of the kernel's own, which only a tracer sees: "ERESTARTSYS"; else "errno_N". Likewise written to `to`. */
 const char *errno_name(int32_t number, char *to, uint32_t to_bytes);
 
 #endif
