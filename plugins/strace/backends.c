@@ -8,5 +8,6 @@ const struct backend *const backends[] = {
 #ifdef WITH_BPF
 	&backend_bpf,
 #endif
+	&backend_ptrace,
 	NULL,
 };

@@ -177,6 +177,33 @@ static int is_known_layout(const struct decode_call *call, const char *name)
 	return 1;
 }
 
+static const struct signature *signature_of(const struct decode_call *call, char name[NAME_ROOM])
+{
+	syscall_name(call->abi, call->nr, name, NAME_ROOM);
+	return is_known_layout(call, name) ? signature_find(name) : NULL;
+}
+
+static void show_inside(struct out *out, const struct signature *signature, const struct decode_call *call,
+			const struct decode_source *source)
+{
+	if (signature) {
+		show_args(out, signature, call, source);
+	} else {
+		show_raw(out, call);
+	}
+}
+
+const char *decode_args(const struct decode_call *call, const struct decode_source *source,
+			char to[DECODE_ROOM])
+{
+	struct out out = { .to = to, .room = DECODE_ROOM };
+	char name[NAME_ROOM];
+
+	to[0] = '\0';
+	show_inside(&out, signature_of(call, name), call, source);
+	return to;
+}
+
 const char *decode_call(const struct decode_call *call, const struct decode_source *source,
 			char to[DECODE_ROOM])
 {
@@ -185,14 +212,9 @@ const char *decode_call(const struct decode_call *call, const struct decode_sour
 	char name[NAME_ROOM];
 
 	to[0] = '\0';
-	syscall_name(call->abi, call->nr, name, sizeof(name));
-	signature = is_known_layout(call, name) ? signature_find(name) : NULL;
+	signature = signature_of(call, name);
 	out_format(&out, "%s(", name);
-	if (signature) {
-		show_args(&out, signature, call, source);
-	} else {
-		show_raw(&out, call);
-	}
+	show_inside(&out, signature, call, source);
 	out_format(&out, ")");
 	show_result(&out, signature, call, source);
 	return to;

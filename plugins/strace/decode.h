@@ -6,6 +6,7 @@
 #ifndef STRACE_DECODE_H
 #define STRACE_DECODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,10 @@ struct decode_source {
 	size_t string_bytes; /* of buffers that are read or written: so much is shown; 0: their addresses only */
 };
 
+/** Only what stands between the parentheses. Likewise. */
+const char *decode_args(const struct decode_call *call, const struct decode_source *source,
+			char to[DECODE_ROOM]);
+
 /** Write the call as text, terminated, at most DECODE_ROOM bytes. Returns `to`. */
 const char *decode_call(const struct decode_call *call, const struct decode_source *source,
 			char to[DECODE_ROOM]);
@@ -41,6 +46,9 @@ const char *decode_call(const struct decode_call *call, const struct decode_sour
  * Thread:  [any]
  */
 int decode_fd_argument(const char *name);
+
+/** Whether what a call returns is a descriptor, which was another before. */
+bool decode_makes_descriptor(const char *name);
 
 /** What a call does with its descriptor: 'r' reads bytes, 'w' writes bytes, 's' syncs, 'o' other; its result is bytes for r, w. */
 char decode_io_kind(const char *name);

@@ -10,10 +10,10 @@
 
 #include "tracer.h"
 
-/** "fd=5, buf=0x7f.., count=4096". Always ends in 0; cut at to_bytes. */
-void describe_args(const struct slow_call *call, char *to, size_t to_bytes);
+/** `5</etc/hosts>, "127.0.0.1"..., 4096`. Always ends in 0; cut at to_bytes. */
+void describe_args(const struct tracer *tracer, const struct slow_call *call, char *to, size_t to_bytes);
 
-/** What the call's descriptor argument is: a path, "tcp 127.0.0.1:5432", "pipe:[123]"; "" when it has none or it is gone. */
-void describe_target(const struct slow_call *call, char *to, size_t to_bytes);
+/** What the call's descriptor argument is: a path, "TCP 127.0.0.1:4->127.0.0.1:80", "pipe:[123]"; "" when it has none or it is gone. */
+void describe_target(const struct tracer *tracer, const struct slow_call *call, char *to, size_t to_bytes);
 
 #endif

@@ -10,11 +10,13 @@
 #include <string.h>
 
 #include "backend.h"
+#include "fds.h"
 #include "tables.h"
 
 PFC_MANIFEST("manifest.ini");
 
 #define STACKS_PORT "stacks"
+#define FDS_KEPT    4096 /* names of descriptors, about 1 MiB */
 
 struct strace {
 	struct tracer tracer;
@@ -134,6 +136,7 @@ static int32_t strace_prepare(void *ctx)
 	if (!self->tracer.account) {
 		return host->fail(host->ctx, PFC_ENOMEM, "prepare the accounts", "out of memory", NULL);
 	}
+	self->tracer.fds = fds_create(FDS_KEPT);
 	rc = tables_open(host, &self->tracer.tables);
 	if (rc != PFC_OK) {
 		return host->fail(host->ctx, rc, "declare the tables of syscalls", "the host refused them",
@@ -241,6 +244,7 @@ static void strace_destroy(void *ctx)
 		self->tracer.stacks->close(self->tracer.session);
 	}
 	tables_close(self->tracer.tables);
+	fds_destroy(self->tracer.fds);
 	account_destroy(self->tracer.account);
 	free(self);
 }

@@ -177,9 +177,8 @@ int tables_slow(struct tables *tables, struct tracer *tracer, const struct slow_
 	int32_t waker_tid = call->waker_tid;
 	struct pfc_string texts[6];
 
-	(void)tracer;
-	describe_args(call, arguments, sizeof(arguments));
-	describe_target(call, target, sizeof(target));
+	describe_args(tracer, call, arguments, sizeof(arguments));
+	describe_target(tracer, call, target, sizeof(target));
 	texts[0] = string_of(abi_word(call->abi));
 	texts[1] = string_of(syscall_name(call->abi, call->nr, name, sizeof(name)));
 	texts[2] = string_of(arguments);
