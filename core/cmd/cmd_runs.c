@@ -29,10 +29,13 @@ static json_t *describe(const char *folder, const char *id)
 	if (stored_manifest(folder, &manifest, &err) < 0) {
 		return json_pack("{s:s, s:s, s:s}", "run", id, "status", "unreadable", "why", err.why);
 	}
-	entry = json_pack("{s:s, s:s, s:O?, s:O?, s:O?, s:O?, s:O?}", "run", id, "folder", folder, "status",
-			  json_object_get(manifest, "status"), "phase", json_object_get(manifest, "phase"), "exit_code",
-			  json_object_get(manifest, "exit_code"), "name", json_object_get(manifest, "name"), "window",
-			  json_object_get(manifest, "window"));
+	entry = json_pack("{s:s, s:s, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:O?}", "run", id, "folder",
+			  folder, "status", json_object_get(manifest, "status"), "phase",
+			  json_object_get(manifest, "phase"), "exit_code",
+			  json_object_get(manifest, "exit_code"), "name", json_object_get(manifest, "name"),
+			  "window", json_object_get(manifest, "window"), "target",
+			  json_object_get(manifest, "target"), "series", json_object_get(manifest, "series"),
+			  "joined", json_object_get(manifest, "joined"));
 	json_decref(manifest);
 	return entry;
 }
@@ -42,19 +45,32 @@ static void print(const json_t *runs)
 	const json_t *run;
 	size_t i;
 
-	json_array_foreach (runs, i, run) {
+	if (json_array_size(runs) > 0) {
+		printf("%-40s %-10s %9s %6s  %s\n", "RUN", "STATUS", "WINDOW", "SERIES", "TARGET");
+	}
+	json_array_foreach(runs, i, run)
+	{
 		const json_t *window = json_object_get(run, "window");
+		const json_t *number = json_object_get(json_object_get(run, "series"), "number");
 		double seconds = (double)(json_integer_value(json_object_get(window, "t1_ns")) -
 					  json_integer_value(json_object_get(window, "t0_ns"))) /
 				 1e9;
 		const char *status = json_string_value(json_object_get(run, "status"));
-		char length[16] = "-";
+		const char *target =
+			json_string_value(json_object_get(json_object_get(run, "target"), "name"));
+		char safe[128];
+		char length[24] = "-";
+		char series[24] = "";
 
 		if (seconds > 0) {
 			snprintf(length, sizeof(length), "%.1f s", seconds);
 		}
-		printf("%-44s %-10s %8s\n", json_string_value(json_object_get(run, "run")),
-		       status != NULL ? status : "unreadable", length);
+		if (number != NULL) {
+			snprintf(series, sizeof(series), "%lld", (long long)json_integer_value(number));
+		}
+		printf("%-40s %-10s %9s %6s  %s\n", json_string_value(json_object_get(run, "run")),
+		       status != NULL ? status : "unreadable", length, series,
+		       log_escape(safe, sizeof(safe), target != NULL ? target : ""));
 	}
 }
 

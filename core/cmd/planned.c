@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/planned.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include "run/run.h"
+#include "run/series.h"
 
 int plan_args_parse(int argc, char **argv, struct plan_args *ret)
 {
@@ -16,6 +19,8 @@ int plan_args_parse(int argc, char **argv, struct plan_args *ret)
 		{ .name = "json", .flag = &ret->is_json },
 		{ .name = "dot", .flag = &ret->is_dot },
 		{ .name = "only", .text = &ret->only },
+		{ .name = "every", .text = &ret->every },
+		{ .name = "keep", .text = &ret->keep },
 		{ .name = "in-process", .text = &ret->in_process },
 		{ .name = "verbose", .letter = 'v', .flag = &ret->is_verbose },
 		{ .name = "debug", .flag = &ret->is_debug },
@@ -54,19 +59,22 @@ static int load(const struct plan_args *args, const struct plan_mode *mode, stru
 	int rc = 0;
 
 	if (planned->config == NULL) {
-		rc = config_load(args->config, args->sets.items, args->sets.count, &planned->diags, &planned->config, err);
+		rc = config_load(args->config, args->sets.items, args->sets.count, &planned->diags,
+				 &planned->config, err);
 	}
 	if (rc == 0) {
 		config_check(planned->config, &planned->diags);
 		rc = registry_open(&planned->registry, err);
 	}
 	if (rc == 0) {
-		rc = plan_build(planned->config, planned->registry, mode, &planned->diags, &planned->plan, err);
+		rc = plan_build(planned->config, planned->registry, mode, &planned->diags, &planned->plan,
+				err);
 	}
 	return rc;
 }
 
-int planned_open(const struct plan_args *args, struct config *config, const struct plan_mode *mode, struct planned *ret)
+int planned_open(const struct plan_args *args, struct config *config, const struct plan_mode *mode,
+		 struct planned *ret)
 {
 	struct planned planned = { .config = config };
 	struct pfc_error err;
@@ -105,7 +113,58 @@ static int check_in_process(const struct plan *plan, const char *name)
 			       nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "");
 }
 
+/* --every and --keep as numbers; what is wrong is told. Returns 0, or the exit code. */
+static int parse_series(const struct plan_args *args, struct series_settings *ret)
+{
+	int64_t every_ns = args->every != NULL ? option_parse_duration(args->every) : -1;
+	char *end = NULL;
+
+	if (args->every == NULL) {
+		return command_misused("run", "--keep bounds the runs of a series: it goes with --every");
+	}
+	if (every_ns <= 0) {
+		return command_misused("run", "--every %s is no duration, such as 30s, 5m or 1h",
+				       args->every);
+	}
+	*ret = (struct series_settings){ .every_ns = (uint64_t)every_ns };
+	if (args->keep != NULL) {
+		errno = 0;
+		ret->keep = strtoull(args->keep, &end, 10);
+		if (args->keep[0] < '0' || args->keep[0] > '9' || *end != '\0' || errno != 0 ||
+		    ret->keep == 0) {
+			return command_misused("run", "--keep %s is no number of runs", args->keep);
+		}
+	}
+	return 0;
+}
+
+static int run_series(const struct plan *plan, const struct run_settings *settings,
+		      const struct plan_args *args)
+{
+	struct series_settings series;
+	struct pfc_error err;
+	int code = parse_series(args, &series);
+
+	if (code == 0 && (settings->replay_of != NULL || settings->in_process != NULL)) {
+		code = command_misused("run", "--every goes neither with a replay nor with --in-process");
+	}
+	if (code != 0) {
+		return code;
+	}
+	if (series_execute(plan, settings, &series, &code, &err) < 0) {
+		log_failure(&err);
+		return err.status == PFC_EINVAL ? EXIT_CODE_USAGE : EXIT_CODE_FAILED;
+	}
+	return code;
+}
+
 int planned_run(const struct planned *planned, const struct plan_args *args, const char *replay_of)
+{
+	return planned_replay(planned, args, replay_of, NULL);
+}
+
+int planned_replay(const struct planned *planned, const struct plan_args *args, const char *replay_of,
+		   const struct beside *beside)
 {
 	struct run_settings settings = {
 		.config = planned->config,
@@ -113,12 +172,16 @@ int planned_run(const struct planned *planned, const struct plan_args *args, con
 		.is_json = args->is_json,
 		.is_quiet = args->is_quiet,
 		.replay_of = replay_of,
+		.beside = beside,
 	};
 	struct pfc_error err;
 	int code = check_in_process(planned->plan, args->in_process);
 
 	if (code != 0) {
 		return code;
+	}
+	if (args->every != NULL || args->keep != NULL) {
+		return run_series(planned->plan, &settings, args);
 	}
 	if (run_execute(planned->plan, &settings, &code, &err) < 0) {
 		log_failure(&err);

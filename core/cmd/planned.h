@@ -11,11 +11,13 @@
 #include "config/registry.h"
 #include "plan/plan.h"
 
-/** -c FILE, --set, --json, --dot, --only, --in-process, -v, --debug, -q, and the words that are left. */
+/** -c FILE, --set, --json, --dot, --only, --in-process, --every, --keep, -v, --debug, -q, and the words that are left. */
 struct plan_args {
 	const char *config;
 	const char *in_process;
 	const char *only;
+	const char *every; /* a series: this often; NULL */
+	const char *keep;
 	struct args_list sets;
 	bool is_json;
 	bool is_dot;
@@ -41,10 +43,17 @@ struct planned {
  * Load the config that args name (or take `config`, [moved], when it is given), and plan it. Faults are printed.
  * Returns 0, or an exit code.
  */
-int planned_open(const struct plan_args *args, struct config *config, const struct plan_mode *mode, struct planned *ret);
+int planned_open(const struct plan_args *args, struct config *config, const struct plan_mode *mode,
+		 struct planned *ret);
 void planned_finish(struct planned *planned);
 
 /** Carry a plan out as the args ask. Returns the exit code. replay_of: a stored run's folder, or NULL. */
 int planned_run(const struct planned *planned, const struct plan_args *args, const char *replay_of);
+
+struct beside;
+
+/** Likewise a replay, with other runs joined to it. */
+int planned_replay(const struct planned *planned, const struct plan_args *args, const char *replay_of,
+		   const struct beside *beside);
 
 #endif

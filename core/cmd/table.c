@@ -8,10 +8,12 @@
 
 static const struct command commands[] = {
 	{ "run", "run a config (the same as profcore -c FILE)",
-	  "profcore [run] -c FILE [--set STAGE.key=value]... [--json] [-v] [--debug] [-q] [--in-process STAGE]\n"
+	  "profcore [run] -c FILE [--set STAGE.key=value]... [--every D [--keep N]] [--json] [-v] [-q]\n"
 	  "Plans the config, launches or attaches to the target, measures one window, writes a run folder below run.output.\n"
 	  "  -c FILE                 the config\n"
 	  "  --set STAGE.key=value   override one value, also run.key and target.key\n"
+	  "  --every DURATION        again and again on a steady schedule, until SIGTERM or Ctrl-C; --keep N: remove all but the\n"
+	  "                          last N runs of the series (docs/continuous.md)\n"
 	  "  --json                  one object on standard output at the end (docs/json.md)\n"
 	  "  -v, --debug             more talk on stderr; -q less\n"
 	  "  --in-process STAGE      run this stage as a thread, without its sandbox: for gdb and sanitizers\n"

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,23 @@ static int complain_no_run(const char *run, const char *output, struct pfc_error
 	return rc;
 }
 
+/* "profiling/latest" becomes the run that it means now: by the next read it may mean another. [moved] folder. */
+static char *follow_link(char *folder)
+{
+	char to[PATH_MAX];
+	ssize_t bytes = folder != NULL ? readlink(folder, to, sizeof(to) - 1) : -1;
+	const char *slash = folder != NULL ? strrchr(folder, '/') : NULL;
+	char *followed;
+
+	if (bytes <= 0 || memchr(to, '/', (size_t)bytes) != NULL) {
+		return folder;
+	}
+	followed =
+		str_printf("%.*s%.*s", slash != NULL ? (int)(slash - folder) + 1 : 0, folder, (int)bytes, to);
+	free(folder);
+	return followed;
+}
+
 int stored_find_run(const char *run, const char *output, char **ret_folder, struct pfc_error *err)
 {
 	char *folder;
@@ -73,6 +91,7 @@ int stored_find_run(const char *run, const char *output, char **ret_folder, stru
 			return complain_no_run(run, output, err);
 		}
 	}
+	folder = follow_link(folder);
 	if (folder == NULL) {
 		return error_nomem(err);
 	}
@@ -96,7 +115,8 @@ int stored_manifest(const char *folder, json_t **ret, struct pfc_error *err)
 		goto out;
 	}
 	if (!S_ISREG(st.st_mode) || st.st_size > MANIFEST_BYTES_MAX) {
-		rc = error_set(err, PFC_ECORRUPT, "not a manifest of a run (no plain file, or too large)", "read %s", path);
+		rc = error_set(err, PFC_ECORRUPT, "not a manifest of a run (no plain file, or too large)",
+			       "read %s", path);
 		goto out;
 	}
 	manifest = json_load_file(path, 0, &why);
@@ -105,11 +125,12 @@ int stored_manifest(const char *folder, json_t **ret, struct pfc_error *err)
 		goto out;
 	}
 	if (json_integer_value(json_object_get(manifest, "format")) != MANIFEST_FORMAT) {
-		rc = error_set(err, PFC_ENOTSUP, "written in a format that this version does not know", "read %s", path);
+		rc = error_set(err, PFC_ENOTSUP, "written in a format that this version does not know",
+			       "read %s", path);
 		error_hint(err, "a profcore of the version named in it: %s",
-			   json_string_value(json_object_get(manifest, "profcore")) != NULL ?
-				   json_string_value(json_object_get(manifest, "profcore")) :
-				   "unknown");
+			   json_string_value(json_object_get(manifest, "profcore")) != NULL
+				   ? json_string_value(json_object_get(manifest, "profcore"))
+				   : "unknown");
 		json_decref(manifest);
 		goto out;
 	}
@@ -145,8 +166,10 @@ static bool is_plain(const char *name, const char *letters)
 
 static bool has_plain_names(const json_t *stage, const json_t *artifact)
 {
-	return is_plain(text_of(stage, "name"), NAME_LETTERS ".[]") && is_plain(text_of(artifact, "port"), NAME_LETTERS) &&
-	       is_plain(text_of(artifact, "signal"), NAME_LETTERS) && strlen(text_of(artifact, "type")) <= NAME_BYTES_MAX;
+	return is_plain(text_of(stage, "name"), NAME_LETTERS ".[]") &&
+	       is_plain(text_of(artifact, "port"), NAME_LETTERS) &&
+	       is_plain(text_of(artifact, "signal"), NAME_LETTERS) &&
+	       strlen(text_of(artifact, "type")) <= NAME_BYTES_MAX;
 }
 
 static int add_stored(const json_t *stage, const json_t *artifact, const char *run, struct plan_stored **list,
@@ -155,13 +178,14 @@ static int add_stored(const json_t *stage, const json_t *artifact, const char *r
 	const char *state = text_of(artifact, "state");
 	struct plan_stored *stored;
 
-	if (text_of(artifact, "path")[0] == '\0' || str_equal(state, "failed") || str_equal(state, "missing") ||
-	    str_equal(state, "planned") || str_equal(state, "absent")) {
+	if (text_of(artifact, "path")[0] == '\0' || str_equal(state, "failed") ||
+	    str_equal(state, "missing") || str_equal(state, "planned") || str_equal(state, "absent")) {
 		return 0;
 	}
 	if (!path_is_inside(text_of(artifact, "path")) || !has_plain_names(stage, artifact)) {
-		return error_set(err, PFC_ECORRUPT, "its manifest has names or paths that profcore never writes", "read run '%s'",
-				 run);
+		return error_set(err, PFC_ECORRUPT,
+				 "its manifest has names or paths that profcore never writes",
+				 "read run '%s'", run);
 	}
 	stored = calloc(1, sizeof(*stored));
 	if (stored == NULL) {
@@ -176,10 +200,10 @@ static int add_stored(const json_t *stage, const json_t *artifact, const char *r
 	stored->partial = !str_equal(state, "complete");
 	stored->next = *list;
 	*list = stored;
-	return stored->run != NULL && stored->producer != NULL && stored->port != NULL && stored->type != NULL &&
-			       stored->signal != NULL && stored->path != NULL ?
-		       0 :
-		       error_nomem(err);
+	return stored->run != NULL && stored->producer != NULL && stored->port != NULL &&
+			       stored->type != NULL && stored->signal != NULL && stored->path != NULL
+		       ? 0
+		       : error_nomem(err);
 }
 
 int stored_open(const char *folder, const char *path, int *ret_fd, struct pfc_error *err)
@@ -221,13 +245,15 @@ int stored_from_run(const char *folder, const char *run, bool measuring_only, st
 	if (rc < 0) {
 		return rc;
 	}
-	json_array_foreach (json_object_get(manifest, "stages"), i, stage) {
+	json_array_foreach(json_object_get(manifest, "stages"), i, stage)
+	{
 		const char *kind = text_of(stage, "kind");
 
 		if (measuring_only && !str_equal(kind, "driver") && !str_equal(kind, "collector")) {
 			continue;
 		}
-		json_array_foreach (json_object_get(stage, "artifacts"), j, artifact) {
+		json_array_foreach(json_object_get(stage, "artifacts"), j, artifact)
+		{
 			rc = add_stored(stage, artifact, run, &list, err);
 			if (rc < 0) {
 				goto out;
@@ -252,8 +278,8 @@ static bool is_loaded(const struct plan_stored *list, const char *run)
 	return false;
 }
 
-static int add_run(const char *run, const char *output, const struct config_value *value, struct diag_list *diags,
-		   struct plan_stored **list, struct pfc_error *err)
+static int add_run(const char *run, const char *output, const struct config_value *value,
+		   struct diag_list *diags, struct plan_stored **list, struct pfc_error *err)
 {
 	struct plan_stored *more = NULL;
 	struct pfc_error why = { 0 };

@@ -11,13 +11,16 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "plan/beside.h"
+#include "plan/stored.h"
 #include "run/settle.h"
 #include "stage/protocol.h"
 
 #define SUMMARY_BYTES_MAX (4u << 20)
 #define MANIFEST_FORMAT   1
 
-static const char *const phase_names[] = { "plan", "probe", "prepare", "window", "drain", "transform", "sealed" };
+static const char *const phase_names[] = { "plan",  "probe",     "prepare", "window",
+					   "drain", "transform", "sealed" };
 
 /* ---- facts of outputs ---- */
 
@@ -27,7 +30,8 @@ int64_t record_lost(const struct run_output *output)
 	const char *cause;
 	int64_t lost = 0;
 
-	json_object_foreach (json_object_get(output->report, "lost"), cause, count) {
+	json_object_foreach(json_object_get(output->report, "lost"), cause, count)
+	{
 		json_int_t more = json_integer_value(count);
 
 		/* A stage may say anything: losses never take one another back, nor pass the largest number. */
@@ -48,7 +52,8 @@ int64_t record_rows(const struct run_output *output)
 	if (json_is_integer(rows)) {
 		return json_integer_value(rows) > 0 ? json_integer_value(rows) : 0;
 	}
-	json_object_foreach (json_object_get(output->report, "rows"), table, count) {
+	json_object_foreach(json_object_get(output->report, "rows"), table, count)
+	{
 		most = json_integer_value(count) > most ? json_integer_value(count) : most;
 	}
 	return most;
@@ -57,7 +62,8 @@ int64_t record_rows(const struct run_output *output)
 double record_coverage(const struct run *run, const struct run_stage *stage)
 {
 	uint64_t from = stage->started_ns > run->t0_ns ? stage->started_ns : run->t0_ns;
-	uint64_t to = stage->stopped_ns > 0 && stage->stopped_ns < run->t1_ns ? stage->stopped_ns : run->t1_ns;
+	uint64_t to =
+		stage->stopped_ns > 0 && stage->stopped_ns < run->t1_ns ? stage->stopped_ns : run->t1_ns;
 
 	if (run->t0_ns == 0 || run->t1_ns <= run->t0_ns || stage->started_ns == 0) {
 		return NAN;
@@ -84,12 +90,13 @@ static json_t *copy_or(const json_t *object, const char *key, json_t *otherwise)
 	return json_deep_copy(value);
 }
 
-static json_t *output_to_json(const struct run *run, const struct run_stage *stage, const struct run_output *output)
+static json_t *output_to_json(const struct run *run, const struct run_stage *stage,
+			      const struct run_output *output)
 {
-	json_t *entry = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "port", output->plan->port->name, "type",
-				  output->plan->port->type, "signal", output->plan->signal, "path", output->plan->path,
-				  "state", run_output_state_name(output), "rows", (json_int_t)record_rows(output), "lost",
-				  (json_int_t)record_lost(output));
+	json_t *entry = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "port", output->plan->port->name,
+				  "type", output->plan->port->type, "signal", output->plan->signal, "path",
+				  output->plan->path, "state", run_output_state_name(output), "rows",
+				  (json_int_t)record_rows(output), "lost", (json_int_t)record_lost(output));
 
 	if (plan_is_measuring(stage->plan)) {
 		json_object_set_new(entry, "coverage", number_or_null(record_coverage(run, stage)));
@@ -106,9 +113,11 @@ static json_t *output_to_json(const struct run *run, const struct run_stage *sta
 
 static json_t *error_to_json(const struct pfc_error *err, const char *phase)
 {
-	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "phase", phase, "status", error_status_name(err->status), "what",
-			 protocol_string(err->what, sizeof(err->what)), "why", protocol_string(err->why, sizeof(err->why)),
-			 "hint", protocol_string(err->hint, sizeof(err->hint)));
+	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "phase", phase, "status",
+			 error_status_name(err->status), "what",
+			 protocol_string(err->what, sizeof(err->what)), "why",
+			 protocol_string(err->why, sizeof(err->why)), "hint",
+			 protocol_string(err->hint, sizeof(err->hint)));
 }
 
 static json_t *stage_to_json(const struct run *run, const struct run_stage *stage)
@@ -121,11 +130,12 @@ static json_t *stage_to_json(const struct run *run, const struct run_stage *stag
 	for (size_t i = 0; i < stage->plan->output_count; i++) {
 		json_array_append_new(artifacts, output_to_json(run, stage, &stage->outputs[i]));
 	}
-	entry = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "name", stage->plan->name, "plugin", manifest->id, "version",
-			  manifest->version, "kind", manifest_kind_name(manifest->kind), "state",
-			  run_stage_state_name(stage), "privileges",
-			  manifest_privilege_names(manifest->privileges, privileges, sizeof(privileges)), "artifacts",
-			  artifacts);
+	entry = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "name", stage->plan->name, "plugin",
+			  manifest->id, "version", manifest->version, "kind",
+			  manifest_kind_name(manifest->kind), "state", run_stage_state_name(stage),
+			  "privileges",
+			  manifest_privilege_names(manifest->privileges, privileges, sizeof(privileges)),
+			  "artifacts", artifacts);
 	if (stage->failure.status != 0) {
 		json_object_set_new(entry, "error", error_to_json(&stage->failure, stage->failed_phase));
 	}
@@ -142,7 +152,8 @@ static void add_stored_stages(const struct run *run, json_t *stages)
 	json_t *stage;
 	size_t i;
 
-	json_array_foreach (json_object_get(run->stored, "stages"), i, stage) {
+	json_array_foreach(json_object_get(run->stored, "stages"), i, stage)
+	{
 		const char *kind = protocol_text(stage, "kind");
 
 		if (str_equal(kind, "driver") || str_equal(kind, "collector")) {
@@ -193,7 +204,8 @@ static bool gate_failed(const struct run *run)
 		const json_t *gate;
 		size_t g;
 
-		json_array_foreach (run->stages[i].gates, g, gate) {
+		json_array_foreach(run->stages[i].gates, g, gate)
+		{
 			if (protocol_int(gate, "verdict") == PFC_GATE_FAIL) {
 				return true;
 			}
@@ -215,9 +227,9 @@ int record_exit_code(const struct run *run)
 		int status = run->target_failure.status;
 
 		/* A disk or a memory that is full says nothing of the target. */
-		return status == PFC_EPERM                           ? EXIT_CODE_ENVIRONMENT :
-		       status == PFC_ENOSPC || status == PFC_ENOMEM ? EXIT_CODE_FAILED :
-								      EXIT_CODE_TARGET;
+		return status == PFC_EPERM                            ? EXIT_CODE_ENVIRONMENT
+		       : status == PFC_ENOSPC || status == PFC_ENOMEM ? EXIT_CODE_FAILED
+								      : EXIT_CODE_TARGET;
 	}
 	for (size_t i = 0; i < run->plan->stage_count; i++) {
 		const struct run_stage *stage = &run->stages[i];
@@ -231,14 +243,15 @@ int record_exit_code(const struct run *run)
 		}
 		for (size_t o = 0; o < stage->plan->output_count; o++) {
 			/* What a stage without data left (an empty string table) is no result that is cut short. */
-			failed = failed || (stage->outputs[o].state == OUTPUT_PARTIAL && !stage_lacks_data(stage));
+			failed = failed ||
+				 (stage->outputs[o].state == OUTPUT_PARTIAL && !stage_lacks_data(stage));
 		}
 	}
-	return refused ? EXIT_CODE_ENVIRONMENT :
-	       failed  ? EXIT_CODE_FAILED :
-	       no_data ? EXIT_CODE_NO_DATA :
-	       gate_failed(run) ? EXIT_CODE_GATE :
-				  EXIT_CODE_OK;
+	return refused            ? EXIT_CODE_ENVIRONMENT
+	       : failed           ? EXIT_CODE_FAILED
+	       : no_data          ? EXIT_CODE_NO_DATA
+	       : gate_failed(run) ? EXIT_CODE_GATE
+				  : EXIT_CODE_OK;
 }
 
 const char *record_status(const struct run *run)
@@ -281,22 +294,71 @@ static json_t *window_to_json(const struct run *run)
 	if (run->t0_ns == 0) {
 		return json_null();
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:s, s:s}", "t0_ns", (json_int_t)run->t0_ns, "t1_ns", (json_int_t)run->t1_ns,
-			 "duration_ns", (json_int_t)run->duration_ns, "realtime_at_t0_ns", (json_int_t)run->realtime_t0_ns,
-			 "started", record_date(date, sizeof(date), run->realtime_t0_ns), "ended_by",
+	return json_pack("{s:I, s:I, s:I, s:I, s:s, s:s}", "t0_ns", (json_int_t)run->t0_ns, "t1_ns",
+			 (json_int_t)run->t1_ns, "duration_ns", (json_int_t)run->duration_ns,
+			 "realtime_at_t0_ns", (json_int_t)run->realtime_t0_ns, "started",
+			 record_date(date, sizeof(date), run->realtime_t0_ns), "ended_by",
 			 run->end_reason != NULL ? run->end_reason : "");
+}
+
+static json_t *target_to_manifest(const struct run *run)
+{
+	if (run->stored != NULL) {
+		return copy_or(run->stored, "target", json_null());
+	}
+	return run->target_facts != NULL ? json_deep_copy(run->target_facts) : json_null();
+}
+
+/* CLOCK_MONOTONIC begins anew with each boot: times of two runs compare only within one. */
+static json_t *boot_id(void)
+{
+	char text[64] = "";
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	if (file != NULL) {
+		if (fgets(text, sizeof(text), file) == NULL) {
+			text[0] = '\0';
+		}
+		fclose(file);
+	}
+	text[strcspn(text, "\n")] = '\0';
+	return json_string(text);
+}
+
+static json_t *joined_to_json(const struct run *run)
+{
+	json_t *joined = json_array();
+
+	for (const struct beside *one = run->settings->beside; one != NULL; one = one->next) {
+		json_array_append_new(joined, json_string(one->id));
+	}
+	return joined;
 }
 
 static json_t *manifest_to_json(const struct run *run)
 {
 	bool is_over = run->phase == PHASE_SEALED;
-	json_t *manifest = json_pack("{s:i, s:s, s:s, s:o, s:s, s:s, s:i}", "format", MANIFEST_FORMAT, "profcore",
-				     PROFCORE_VERSION, "run", run->dir->id, "name",
-				     protocol_string(options_text(&run->plan->run, "name"), 256), "phase",
-				     phase_names[run->phase], "status", is_over ? record_status(run) : "running", "exit_code",
-				     is_over ? record_exit_code(run) : -1);
+	json_t *manifest =
+		json_pack("{s:i, s:s, s:s, s:o, s:s, s:s, s:i}", "format", MANIFEST_FORMAT, "profcore",
+			  PROFCORE_VERSION, "run", run->dir->id, "name",
+			  protocol_string(options_text(&run->plan->run, "name"), 256), "phase",
+			  phase_names[run->phase], "status", is_over ? record_status(run) : "running",
+			  "exit_code", is_over ? record_exit_code(run) : -1);
 
 	json_object_set_new(manifest, "window", window_to_json(run));
+	json_object_set_new(manifest, "target", target_to_manifest(run));
+	json_object_set_new(manifest, "boot_id", boot_id());
+	if (run->settings->beside != NULL) {
+		json_object_set_new(manifest, "joined", joined_to_json(run));
+	}
+	if (run->settings->series != NULL) {
+		const struct run_series *series = run->settings->series;
+
+		json_object_set_new(manifest, "series",
+				    json_pack("{s:I, s:I, s:I}", "number", (json_int_t)series->number,
+					      "every_ns", (json_int_t)series->every_ns, "due_ns",
+					      (json_int_t)series->due_ns));
+	}
 	if (run->settings->replay_of != NULL) {
 		json_object_set_new(manifest, "replay_of", protocol_string(run->settings->replay_of, 4096));
 	}
@@ -314,7 +376,8 @@ void record_write(struct run *run)
 {
 	json_t *manifest = manifest_to_json(run);
 	struct pfc_error err;
-	int rc = manifest != NULL ? rundir_write_json(run->dir, "manifest.json", manifest, &err) : error_nomem(&err);
+	int rc = manifest != NULL ? rundir_write_json(run->dir, "manifest.json", manifest, &err)
+				  : error_nomem(&err);
 
 	if (rc < 0) {
 		if (!run->has_write_error) {
@@ -330,7 +393,8 @@ static double window_seconds(const struct run *run)
 	const json_t *window = json_object_get(run->stored, "window");
 
 	if (run->stored != NULL) {
-		return (double)(protocol_int(window, "t1_ns") - protocol_int(window, "t0_ns")) / (double)NS_PER_SECOND;
+		return (double)(protocol_int(window, "t1_ns") - protocol_int(window, "t0_ns")) /
+		       (double)NS_PER_SECOND;
 	}
 	return run->t1_ns > run->t0_ns ? (double)(run->t1_ns - run->t0_ns) / (double)NS_PER_SECOND : 0;
 }
@@ -338,8 +402,9 @@ static double window_seconds(const struct run *run)
 json_t *record_to_json(const struct run *run)
 {
 	double window_s = window_seconds(run);
-	json_t *object = json_pack("{s:o, s:s, s:i, s:f}", "run", protocol_string(run->dir->path, 4096), "status",
-				   record_status(run), "exit_code", record_exit_code(run), "window_s", window_s);
+	json_t *object =
+		json_pack("{s:o, s:s, s:i, s:f}", "run", protocol_string(run->dir->path, 4096), "status",
+			  record_status(run), "exit_code", record_exit_code(run), "window_s", window_s);
 	json_t *value;
 	const char *key;
 
@@ -349,7 +414,8 @@ json_t *record_to_json(const struct run *run)
 	if (run->target_failure.status != 0) {
 		json_object_set_new(object, "target_error", error_to_json(&run->target_failure, "target"));
 	}
-	json_object_foreach (run->summary, key, value) {
+	json_object_foreach(run->summary, key, value)
+	{
 		if (json_object_get(object, key) == NULL) {
 			json_object_set(object, key, value);
 		}
@@ -364,7 +430,8 @@ static void merge(json_t *to, const json_t *from)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach ((json_t *)from, key, value) {
+	json_object_foreach((json_t *)from, key, value)
+	{
 		json_t *have = json_object_get(to, key);
 
 		if (json_is_object(have) && json_is_object(value)) {
@@ -400,7 +467,9 @@ void record_merge_stored(struct run *run)
 		json_t *summary;
 		int fd = -1;
 
-		if (!str_equal(s->type, ARTIFACT_TYPE_SUMMARY) || rundir_open_file(run->dir, s->path, &fd, NULL) < 0) {
+		if (!str_equal(s->type, ARTIFACT_TYPE_SUMMARY) ||
+		    (s->folder != NULL ? stored_open(s->folder, s->path, &fd, NULL)
+				       : rundir_open_file(run->dir, s->path, &fd, NULL)) < 0) {
 			continue;
 		}
 		summary = read_document(fd);
@@ -418,14 +487,16 @@ void record_merge_summary(struct run *run, const struct run_stage *stage)
 		const struct run_output *output = &stage->outputs[i];
 		json_t *summary;
 
-		if (!str_equal(output->plan->port->type, ARTIFACT_TYPE_SUMMARY) || output->state != OUTPUT_COMPLETE) {
+		if (!str_equal(output->plan->port->type, ARTIFACT_TYPE_SUMMARY) ||
+		    output->state != OUTPUT_COMPLETE) {
 			continue;
 		}
 		summary = read_document(output->fd);
 		if (json_is_object(summary)) {
 			merge(run->summary, summary);
 		} else {
-			log_warning("%s: its summary is not a JSON object of at most 4 MiB, ignoring it", stage->plan->name);
+			log_warning("%s: its summary is not a JSON object of at most 4 MiB, ignoring it",
+				    stage->plan->name);
 		}
 		json_decref(summary);
 	}
@@ -439,7 +510,8 @@ static void print_lines(const json_t *lines, FILE *to)
 	const json_t *line;
 	size_t i;
 
-	json_array_foreach (lines, i, line) {
+	json_array_foreach(lines, i, line)
+	{
 		if (json_is_string(line)) {
 			fprintf(to, "  %s\n", log_escape(safe, sizeof(safe), json_string_value(line)));
 		}
@@ -469,16 +541,18 @@ static void print_trouble(const struct run *run, FILE *to)
 			int64_t lost = record_lost(output);
 
 			if (output->state == OUTPUT_ABSENT && !stage->is_spared) {
-				fprintf(to, "  %s.%s is absent: %s\n", stage->plan->name, output->plan->port->name,
+				fprintf(to, "  %s.%s is absent: %s\n", stage->plan->name,
+					output->plan->port->name,
 					log_escape(what, sizeof(what), settle_absence(output)));
 			}
 			if (output->state == OUTPUT_PARTIAL) {
-				fprintf(to, "  %s.%s is partial: %lld rows kept\n", stage->plan->name, output->plan->port->name,
-					(long long)record_rows(output));
+				fprintf(to, "  %s.%s is partial: %lld rows kept\n", stage->plan->name,
+					output->plan->port->name, (long long)record_rows(output));
 			}
 			if (lost > 0) {
 				fprintf(to, "  %s.%s lost %lld observations, kept %lld\n", stage->plan->name,
-					output->plan->port->name, (long long)lost, (long long)record_rows(output));
+					output->plan->port->name, (long long)lost,
+					(long long)record_rows(output));
 			}
 		}
 	}
@@ -506,7 +580,8 @@ void record_print(const struct run *run, FILE *to)
 	if (run->stored != NULL) {
 		fprintf(to, ", replay of %s", run->settings->replay_of);
 	} else if (run->t0_ns > 0) {
-		fprintf(to, ", window %.1f s (%s)", window_seconds(run), run->end_reason != NULL ? run->end_reason : "");
+		fprintf(to, ", window %.1f s (%s)", window_seconds(run),
+			run->end_reason != NULL ? run->end_reason : "");
 	}
 	fputc('\n', to);
 	print_lines(json_object_get(run->summary, "text"), to);

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "plan/beside.h"
 #include "plan/stored.h"
 #include "run/effective.h"
 #include "run/loop.h"
@@ -103,6 +104,20 @@ static int reserve_space(struct run *run, struct pfc_error *err)
 	return 0;
 }
 
+/* The runs that are joined to a replayed one: what all of them saw is the window. */
+static void note_beside(struct run *run)
+{
+	beside_narrow(run->settings->beside, run->stored);
+	for (const struct beside *one = run->settings->beside; one != NULL; one = one->next) {
+		char text[300];
+
+		snprintf(text, sizeof(text), "joined with %s, which measured at the same time%s", one->id,
+			 one->has_target ? "" : " (it names no target)");
+		json_array_append_new(run->warnings, json_string(text));
+		loop_log(run, PFC_LOG_INFO, "core", text);
+	}
+}
+
 static int open_folder(struct run *run, struct pfc_error *err)
 {
 	int fd = -1;
@@ -123,6 +138,7 @@ static int open_folder(struct run *run, struct pfc_error *err)
 	if (rc == 0 && run->settings->replay_of != NULL) {
 		rc = stored_manifest(run->settings->replay_of, &run->stored, err);
 		if (rc == 0) {
+			note_beside(run);
 			rc = transform_link_stored(run, err);
 		}
 		if (rc == 0) {
@@ -198,6 +214,7 @@ static void end(struct run *run, sigset_t *before)
 	json_decref(run->summary);
 	json_decref(run->stored);
 	json_decref(run->notes);
+	json_decref(run->target_facts);
 	free(run->stages);
 	rundir_close(run->dir);
 	sigprocmask(SIG_SETMASK, before, NULL);
@@ -240,6 +257,18 @@ static void carry_out(struct run *run)
 	seal(run);
 }
 
+static void fill_outcome(const struct run *run, struct run_outcome *ret)
+{
+	snprintf(ret->id, sizeof(ret->id), "%s", run->dir->id);
+	for_each_measuring(run, stage)
+	{
+		for (size_t o = 0; o < stage->plan->output_count; o++) {
+			ret->has_data = ret->has_data || stage->outputs[o].state == OUTPUT_COMPLETE ||
+					stage->outputs[o].state == OUTPUT_PARTIAL;
+		}
+	}
+}
+
 /* Whether it could be told: an object that never arrived is data missing. */
 static bool tell(const struct run *run)
 {
@@ -248,7 +277,10 @@ static bool tell(const struct run *run)
 	if (run->settings->is_json) {
 		json_t *object = record_to_json(run);
 
-		is_told = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) == 0;
+		/* Of a series each is a line. */
+		is_told = json_dumpf(object, stdout,
+				     (run->settings->series != NULL ? JSON_COMPACT : JSON_INDENT(2)) |
+					     JSON_REAL_PRECISION(10)) == 0;
 		fputc('\n', stdout);
 		json_decref(object);
 	} else if (!run->settings->is_quiet) {
@@ -280,6 +312,9 @@ int run_execute(const struct plan *plan, const struct run_settings *settings, in
 		carry_out(&run);
 		run.has_write_error = !tell(&run) || run.has_write_error;
 		*ret_exit = record_exit_code(&run);
+		if (settings->outcome != NULL) {
+			fill_outcome(&run, settings->outcome);
+		}
 	}
 	end(&run, &before);
 	return rc;

@@ -17,6 +17,20 @@
 #include "target/target.h"
 
 struct progress;
+struct beside;
+
+/** What became of a run, for who started it in another process: plain memory, which may be shared. */
+struct run_outcome {
+	char id[128];
+	bool has_data; /* an output of a driver or collector is there */
+};
+
+/** Its place in a series. */
+struct run_series {
+	uint64_t number;
+	uint64_t every_ns;
+	uint64_t due_ns; /* when it was to begin, CLOCK_MONOTONIC */
+};
 
 /** How to run, besides the plan. Borrowed. */
 struct run_settings {
@@ -24,7 +38,10 @@ struct run_settings {
 	const char *in_process;      /* name of a stage that runs as a thread of the core; NULL */
 	bool is_json;                /* one object on standard output at the end, and nothing else there */
 	bool is_quiet;
-	const char *replay_of; /* folder of the stored run whose artifacts are used; NULL */
+	const struct run_series *series; /* NULL for a run by itself */
+	struct run_outcome *outcome;     /* filled at the end; NULL */
+	const struct beside *beside;     /* replay: runs whose artifacts are joined to it; NULL */
+	const char *replay_of;           /* folder of the stored run whose artifacts are used; NULL */
 };
 
 /** What came of asking every stage whether it can work here. */
@@ -81,10 +98,11 @@ struct run {
 	struct pfc_error target_failure;
 	json_t *warnings;
 	json_t *summary;
-	json_t *stored;     /* replay: what the stored run's manifest said; NULL else */
-	FILE *log;          /* logs/run.log */
-	json_t *notes;      /* run_probe: what would be logged is kept here instead; NULL else */
-	const char *output; /* folder of runs, in place of run.output; NULL */
+	json_t *stored;       /* replay: what the stored run's manifest said; NULL else */
+	FILE *log;            /* logs/run.log */
+	json_t *target_facts; /* {kind, name}, for the manifest; NULL without */
+	json_t *notes;        /* run_probe: what would be logged is kept here instead; NULL else */
+	const char *output;   /* folder of runs, in place of run.output; NULL */
 	struct progress *progress;
 	bool has_write_error; /* the run folder could not be written: the exit code must not be 0 */
 };

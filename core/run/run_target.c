@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "run/loop.h"
 #include "run/progress.h"
+#include "stage/protocol.h"
 
 #define READY_POLL_NS (10 * NS_PER_MS)
 #define PROGRAMS_HOLE "{programs}"
@@ -85,6 +86,10 @@ int run_target_open(struct run *run, struct pfc_error *err)
 		config.command = expanded;
 		config.output_fd = run->target_log_fd;
 		rc = target_open(&config, &run->target, err);
+	}
+	if (rc == 0) {
+		run->target_facts = json_pack("{s:s, s:o}", "kind", target_kind(run->target), "name",
+					      protocol_string(target_name(run->target), 1024));
 	}
 	free(expanded);
 	return rc;

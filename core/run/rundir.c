@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 
 #define ID_TRIES 1000
@@ -23,8 +24,9 @@ static char *clean_name(const char *name)
 	char *clean = strndup(name[0] != '\0' ? name : "run", 64);
 
 	for (char *at = clean; at != NULL && *at != '\0'; at++) {
-		bool plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') ||
-			     *at == '-' || *at == '_' || (*at == '.' && at != clean);
+		bool plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') ||
+			     (*at >= '0' && *at <= '9') || *at == '-' || *at == '_' ||
+			     (*at == '.' && at != clean);
 
 		if (!plain) {
 			*at = '_';
@@ -33,7 +35,7 @@ static char *clean_name(const char *name)
 	return clean;
 }
 
-static int make_folders(const char *path, struct pfc_error *err)
+int rundir_make_folders(const char *path, struct pfc_error *err)
 {
 	char *copy = strdup(path);
 	int rc = copy != NULL ? 0 : error_nomem(err);
@@ -42,7 +44,7 @@ static int make_folders(const char *path, struct pfc_error *err)
 		rc = error_set(err, PFC_EINVAL, "its name is empty", "create the folder of runs");
 		error_hint(err, "--set run.output=FOLDER");
 	}
-	for (char *at = copy; rc == 0 && at != NULL; ) {
+	for (char *at = copy; rc == 0 && at != NULL;) {
 		at = strchr(at + 1, '/');
 		if (at != NULL) {
 			*at = '\0';
@@ -74,7 +76,8 @@ static int make_run_folder(struct rundir *dir, const char *name, struct pfc_erro
 	strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", &local);
 	for (int i = 1; i < ID_TRIES; i++) {
 		free(dir->id);
-		dir->id = i == 1 ? str_printf("%s-%s", stamp, clean) : str_printf("%s-%s-%d", stamp, clean, i);
+		dir->id =
+			i == 1 ? str_printf("%s-%s", stamp, clean) : str_printf("%s-%s-%d", stamp, clean, i);
 		if (dir->id == NULL) {
 			free(clean);
 			return error_nomem(err);
@@ -103,7 +106,7 @@ int rundir_create(const char *output, const char *name, struct rundir **ret, str
 	dir->fd = -1;
 	dir->output_fd = -1;
 	dir->output = strdup(output);
-	rc = dir->output != NULL ? make_folders(output, err) : error_nomem(err);
+	rc = dir->output != NULL ? rundir_make_folders(output, err) : error_nomem(err);
 	if (rc < 0) {
 		goto out;
 	}
@@ -238,7 +241,8 @@ void rundir_remove_file(const struct rundir *dir, const char *path)
 /* A new link is made beside and renamed over the old one. */
 static int replace_link(const struct rundir *dir, const char *name, const char *to, struct pfc_error *err)
 {
-	char *temporary = str_printf(".%s.%d", name, (int)getpid());
+	/* Of this process, and of no other that has the same id in another pid namespace. */
+	char *temporary = str_printf(".%s.%d.%llx", name, (int)getpid(), (unsigned long long)clock_now());
 	struct stat st;
 	int rc = 0;
 
@@ -246,7 +250,8 @@ static int replace_link(const struct rundir *dir, const char *name, const char *
 		return error_nomem(err);
 	}
 	if (fstatat(dir->output_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISLNK(st.st_mode)) {
-		rc = error_set(err, PFC_EIO, "there is something else of that name", "link %s/%s", dir->output, name);
+		rc = error_set(err, PFC_EIO, "there is something else of that name", "link %s/%s",
+			       dir->output, name);
 	} else if (symlinkat(to, dir->output_fd, temporary) < 0 ||
 		   renameat(dir->output_fd, temporary, dir->output_fd, name) < 0) {
 		rc = error_errno(err, errno, "link %s/%s", dir->output, name);

@@ -24,6 +24,9 @@ struct rundir {
 /** Create the folder below `output` (created too when it is not there). Names with odd characters are cleaned. */
 int rundir_create(const char *output, const char *name, struct rundir **ret, struct pfc_error *err);
 
+/** Create a folder with those above it; it may be there already. */
+int rundir_make_folders(const char *path, struct pfc_error *err);
+
 /** Create a file for an output, open for reading and writing. It stays within the folder, whatever the path says. */
 int rundir_create_file(const struct rundir *dir, const char *path, int *ret_fd, struct pfc_error *err);
 

@@ -89,13 +89,14 @@ static char *explain_lack(const struct run *run, const struct plan_input *lack)
 {
 	const struct plan_output *output = lack->edge_count > 0 ? lack->edges[0].output : NULL;
 	const struct run_stage *producer = output != NULL ? &run->stages[output->stage->index] : NULL;
-	const char *fate = producer == NULL                  ? "" :
-			   producer->state == STAGE_SKIPPED ? " was not started" :
-			   producer->failure.status != 0    ? " failed" :
-							      " wrote nothing";
+	const char *fate = producer == NULL                   ? ""
+			   : producer->state == STAGE_SKIPPED ? " was not started"
+			   : producer->failure.status != 0    ? " failed"
+							      : " wrote nothing";
 
-	return producer == NULL ? str_printf("its input %s came to nothing", lack->port->name) :
-				  str_printf("its input %s came to nothing (%s%s)", lack->port->name, producer->plan->name, fate);
+	return producer == NULL ? str_printf("its input %s came to nothing", lack->port->name)
+				: str_printf("its input %s came to nothing (%s%s)", lack->port->name,
+					     producer->plan->name, fate);
 }
 
 static void start(struct run *run, struct run_stage *stage)
@@ -209,12 +210,13 @@ void transform_link_documents(struct run *run, const struct run_stage *stage)
 		struct pfc_error err;
 		char *name;
 
-		if (output->plan->link[0] == '\0' || (output->state != OUTPUT_COMPLETE && output->state != OUTPUT_PARTIAL)) {
+		if (output->plan->link[0] == '\0' ||
+		    (output->state != OUTPUT_COMPLETE && output->state != OUTPUT_PARTIAL)) {
 			continue;
 		}
-		name = hole == NULL ? strdup(output->plan->link) :
-				      str_printf("%.*s%s%s", (int)(hole - output->plan->link), output->plan->link,
-						 run->dir->id, hole + strlen("{run}"));
+		name = hole == NULL ? strdup(output->plan->link)
+				    : str_printf("%.*s%s%s", (int)(hole - output->plan->link),
+						 output->plan->link, run->dir->id, hole + strlen("{run}"));
 		if (name == NULL || strchr(name, '/') != NULL || name[0] == '.') {
 			log_warning("%s: its link '%s' is no plain file name, ignoring it", stage->plan->name,
 				    output->plan->link);
@@ -248,7 +250,12 @@ int transform_link_stored(struct run *run, struct pfc_error *err)
 	for (const struct plan_stored *s = run->plan->stored; s != NULL; s = s->next) {
 		char link[64];
 		int fd = -1;
-		int rc = stored_open(run->settings->replay_of, s->path, &fd, err);
+		int rc;
+
+		if (s->folder != NULL) {
+			continue; /* of another run, where it stays */
+		}
+		rc = stored_open(run->settings->replay_of, s->path, &fd, err);
 
 		if (rc < 0) {
 			return rc;
