@@ -8,6 +8,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 #include "programs.skel.h"
 
 #define TICK_MS 50
+/* Each takes as many sleepers' stacks as the ring holds. */
+#define CLOSE_PASSES 64
 /* A record is dated before it is published. */
 #define IN_FLIGHT_NS (20 * 1000000ull)
 #define CELL_BUDGET  (192u << 20) /* bytes over all CPUs */
@@ -28,12 +31,24 @@
 /* The inode of the first pid namespace (PROC_PID_INIT_INO in the kernel's proc_ns.h). */
 #define FIRST_PID_NAMESPACE 4026531836ul
 
+/* libbpf's last complaint, for the reason: it knows more than the error number. Of this process, which belongs to the stage. */
+static char last_words[160];
+
+static int keep_words(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (level == LIBBPF_WARN && last_words[0] == '\0') {
+		vsnprintf(last_words, sizeof(last_words), format, args);
+		last_words[strcspn(last_words, "\n")] = '\0';
+	}
+	return 0;
+}
+
 static int refuse(struct refusal *refusal, int error, const char *what)
 {
 	char why[sizeof(refusal->why)];
 	bool is_permission = error == EPERM || error == EACCES;
 
-	snprintf(why, sizeof(why), "%s%s", strerror(error),
+	snprintf(why, sizeof(why), "%s%s%s%s", strerror(error), last_words[0] ? ": " : "", last_words,
 		 is_permission
 			 ? " (BPF needs CAP_BPF and CAP_PERFMON, and lockdown=confidentiality forbids it)"
 			 : "");
@@ -156,6 +171,7 @@ static void set_constants(struct bpf_state *state, const struct btf *btf)
 	programs->rodata->with_prev_state = tracepoint_parameters(btf, "btf_trace_sched_switch") >= 5;
 	state->has_task_work = has_function(btf, "bpf_task_work_schedule_resume_impl") &&
 			       has_function(btf, "bpf_copy_from_user_dynptr");
+	state->has_task_work = state->has_task_work && !settings->stacks_at_switch;
 	programs->rodata->with_task_work = state->has_task_work;
 	programs->rodata->with_group = state->group_path != NULL;
 }
@@ -167,6 +183,9 @@ static void set_sizes(struct bpf_state *state)
 	bpf_map__set_max_entries(programs->maps.slots, state->slot_count);
 	bpf_map__set_max_entries(programs->maps.tracked, state->tgid_limit / 64 + 1);
 	bpf_map__set_max_entries(programs->maps.cells, state->cell_limit);
+	if (state->has_task_work || !state->tracer->session) {
+		bpf_map__set_max_entries(programs->maps.stashes, 1);
+	}
 	bpf_map__set_max_entries(programs->maps.ring, power_of_two(state->tracer->settings.ring_bytes));
 	if (state->tracer->settings.calls != CALLS_ALL) {
 		bpf_program__set_autoload(programs->progs.on_sys_enter, false);
@@ -248,8 +267,7 @@ static int attach(struct bpf_state *state, struct refusal *refusal)
 		return refuse(refusal, -rc, "attach the BPF programs");
 	}
 	state->list_fd = bpf_iter_create(bpf_link__fd(state->programs->links.list_threads));
-	state->close_fd = bpf_iter_create(bpf_link__fd(state->programs->links.close_books));
-	if (state->list_fd < 0 || state->close_fd < 0) {
+	if (state->list_fd < 0) {
 		return refuse(refusal, errno, "open the BPF programs that list threads");
 	}
 	return PFC_OK;
@@ -266,19 +284,11 @@ static void bpf_close(void *ctx)
 	if (state->list_fd >= 0) {
 		close(state->list_fd);
 	}
-	if (state->close_fd >= 0) {
-		close(state->close_fd);
-	}
 	if (state->programs) {
 		programs__destroy(state->programs);
 	}
 	free(state->group_path);
 	free(state);
-}
-
-static void quiet(void)
-{
-	libbpf_set_print(NULL); /* a failure is told once, by us */
 }
 
 static int bpf_open(struct tracer *tracer, void **ret_state, struct refusal *refusal)
@@ -291,9 +301,9 @@ static int bpf_open(struct tracer *tracer, void **ret_state, struct refusal *ref
 	if (!state) {
 		return refuse(refusal, ENOMEM, "prepare the BPF back-end");
 	}
-	quiet();
+	libbpf_set_print(keep_words);
 	state->tracer = tracer;
-	state->list_fd = state->close_fd = -1;
+	state->list_fd = -1;
 	state->cpu_count = cpus > 0 ? (uint32_t)cpus : 1;
 	state->tgid_limit = read_pid_max();
 	state->slot_count = power_of_two(tracer->settings.threads);
@@ -456,12 +466,30 @@ static int bpf_stop(void *ctx, uint64_t t1_ns)
 static int bpf_finish(void *ctx)
 {
 	struct bpf_state *state = ctx;
-	int rc;
+	const struct pfc_host *host = state->tracer->host;
+	int rc = PFC_OK;
 
 	usleep(2000);
-	run_iterator(state->close_fd);
-	rc = drain(state);
-	return rc == PFC_OK ? bpf_harvest(state) : rc;
+	state->programs->bss->until_ns = state->end_ns;
+	for (unsigned i = 0; i < CLOSE_PASSES && rc == PFC_OK; i++) {
+		int fd = bpf_iter_create(bpf_link__fd(state->programs->links.close_books));
+
+		state->programs->bss->sleepers_left = 0;
+		if (fd < 0) {
+			break;
+		}
+		run_iterator(fd);
+		close(fd);
+		rc = drain(state);
+		if (state->programs->bss->sleepers_left == 0) {
+			break;
+		}
+	}
+	if (rc != PFC_OK) {
+		return host->fail(host->ctx, rc, "keep what the BPF programs saw", "the host refused it",
+				  NULL);
+	}
+	return bpf_harvest(state);
 }
 
 const struct backend backend_bpf = {

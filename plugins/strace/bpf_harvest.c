@@ -176,7 +176,7 @@ static int keep_cell(struct bpf_state *state, uint32_t group, uint32_t key, uint
 	return PFC_OK;
 }
 
-static int keep_group(struct bpf_state *state, uint32_t group, struct bpf_cell *parts, uint32_t *row)
+static int keep_group(struct bpf_state *state, uint32_t group, struct bpf_cell *parts)
 {
 	const char *comm = state->groups[group].comm;
 	char path[64], now[COMM_LENGTH] = "";
@@ -207,7 +207,6 @@ static int keep_group(struct bpf_state *state, uint32_t group, struct bpf_cell *
 			rc = keep_cell(state, group, key, index, parts);
 		}
 	}
-	(void)row;
 	return rc;
 }
 
@@ -215,11 +214,10 @@ static int keep_cells(struct bpf_state *state)
 {
 	struct bpf_cell *parts = calloc(state->cpu_count, sizeof(*parts));
 	uint32_t groups = state->programs->bss->groups_used;
-	uint32_t row = 0;
 	int rc = parts ? PFC_OK : PFC_ENOMEM;
 
 	for (uint32_t group = 0; group < groups && group < GROUP_COUNT && rc == PFC_OK; group++) {
-		rc = keep_group(state, group, parts, &row);
+		rc = keep_group(state, group, parts);
 	}
 	free(parts);
 	return rc;
@@ -280,7 +278,7 @@ static void state_facts(struct bpf_state *state, const uint64_t sums[COUNTERS], 
 			    (double)sums[COUNT_TIMED_NS] / (double)sums[COUNT_TIMED_RUNS] *
 				    (double)sums[COUNT_RUNS]);
 	}
-	tracer_fact_text(tracer, "stacks_by", state->has_task_work ? "the sleeper" : "registers only");
+	tracer_fact_text(tracer, "stacks_by", state->has_task_work ? "the sleeper" : "at the switch");
 }
 
 int bpf_harvest(struct bpf_state *state)

@@ -56,6 +56,7 @@ static int32_t strace_create(const struct pfc_host *host, void **ret_self)
 	settings->stack_rate = (uint32_t)pfc_option_int(host, "stack_rate", 2000);
 	settings->threads = (uint32_t)pfc_option_int(host, "threads", 65536);
 	settings->ring_bytes = (uint32_t)pfc_option_int(host, "ring", 16 << 20);
+	settings->stacks_at_switch = strcmp(pfc_option_text(host, "stack_at", "auto"), "switch") == 0;
 	settings->force = pfc_option_int(host, "force", 0) != 0;
 	*ret_self = self;
 	return PFC_OK;
@@ -207,6 +208,21 @@ static int32_t write_tables(struct strace *self)
 	return PFC_OK;
 }
 
+/* The output `stacks` is optional: nothing that waited so long is an answer. */
+static int32_t say_absent(struct strace *self)
+{
+	const struct pfc_host *host = self->tracer.host;
+	const struct pfc_writer *writer;
+
+	if (host->output(host->ctx, STACKS_PORT, &writer) == PFC_OK) {
+		writer->fact_text(writer->ctx, "absent",
+				  strcmp(self->backend->name, "bpf") == 0
+					  ? "no wait lasted min_wait"
+					  : "this back-end saw no wait that lasted min_wait with its stack");
+	}
+	return PFC_OK;
+}
+
 static int32_t strace_finish(void *ctx)
 {
 	struct strace *self = ctx;
@@ -221,8 +237,7 @@ static int32_t strace_finish(void *ctx)
 	if (rc == PFC_OK && self->tracer.session) {
 		rc = self->tracer.stacks->finish(self->tracer.session);
 		if (rc == PFC_ENODATA) { /* nothing waited so long: an answer, not a failure */
-			log_text(self, PFC_LOG_INFO, "no wait lasted min_wait: there is no stack");
-			rc = PFC_OK;
+			rc = say_absent(self);
 		} else if (rc != PFC_OK) {
 			rc = host->fail(host->ctx, rc, "finish the stacks", "the stack service failed", NULL);
 		}

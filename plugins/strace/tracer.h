@@ -40,6 +40,7 @@ struct settings {
 	uint32_t threads;
 	uint32_t ring_bytes;
 	bool force;
+	bool stacks_at_switch; /* bpf: as on kernels before 6.18 */
 };
 
 struct fds;
@@ -50,7 +51,7 @@ struct tracer {
 	struct settings settings;
 	struct account *account;
 	struct tables *tables;
-	struct fds *fds; /* names of descriptors; NULL: they stay numbers */
+	struct fds *fds;                 /* names of descriptors; NULL: they stay numbers */
 	const struct pfc_stacks *stacks; /* NULL: the host has no such service; stacks are left out then */
 	struct pfc_stacks_session *session;
 	uint64_t slow_kept;
@@ -74,7 +75,7 @@ struct slow_call {
 	char waker[COMM_BYTES];
 	const char *text; /* bytes that a pointer argument pointed to (a path, a buffer's beginning); NULL */
 	uint32_t text_bytes;
-	bool is_stopped; /* the thread stands still at this call's end: its memory is the call's */
+	bool is_stopped;   /* the thread stands still at this call's end: its memory is the call's */
 	uint32_t text_arg; /* which argument that was */
 	const char
 		*fd_text; /* what the descriptor argument was when it was called; NULL: tables.c asks fds.h */

@@ -52,11 +52,13 @@ static always_inline void leave_cpu(struct task_struct *task, bool preempted, __
 		slot->wait_key = key_of(regs->orig_ax, is_compat(task));
 		slot->wait_cause = CAUSE_SYSCALL;
 	} else { /* it came into the kernel by an exception: while it has memory, that is a page fault */
-		slot->wait_key = KEY_CAUSES + CAUSE_FAULT;
 		slot->wait_cause = task->flags & PF_EXITING ? CAUSE_OTHER : CAUSE_FAULT;
 		slot->wait_key = KEY_CAUSES + slot->wait_cause;
 	}
 	slot->state = SLOT_BLOCKED;
+	if (with_stacks && !with_task_work && !is_compat(task)) {
+		stash_keep(slot->tid, regs->sp);
+	}
 }
 
 /* A wait is over: into its cell, and its stack if it was long. */

@@ -84,7 +84,9 @@ struct slot {
 	u64 call_blocked_ns;
 	u64 call_runnable_ns;
 	u32 call_key;
-	u32 is_held; /* launched and not exec'ed yet: its calls are not the target's */
+	u32 is_held;  /* launched and not exec'ed yet: its calls are not the target's */
+	u32 is_taken; /* its last stack, at the end */
+	u32 reserved;
 	char comm[COMM_LENGTH];
 };
 

@@ -34,6 +34,42 @@ struct {
 	__type(value, struct work);
 } works SEC(".maps");
 
+/*
+ * Kernels that do not let the sleeper do it: its user stack is copied each time it goes to sleep, and kept until it is known whether
+ * the wait was long. Shared by threads with the same low bits.
+ */
+#define STASHES     8192
+#define STASH_BYTES 6144u
+
+struct stash {
+	__u32 tid;
+	__u32 bytes;
+	__u8 stack[STASH_BYTES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STASHES);
+	__type(key, __u32);
+	__type(value, struct stash);
+} stashes SEC(".maps");
+
+/* A wait's record with the stack behind it, where its room is fixed. */
+#define FIXED_BYTES 16384u
+
+struct fixed_record {
+	struct stack_record head;
+	__u8 stack[FIXED_BYTES];
+};
+
+/* Wake the reader when a quarter is full; else it comes by itself. */
+static always_inline __u64 ring_flags(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / 4
+		       ? BPF_RB_FORCE_WAKEUP
+		       : BPF_RB_NO_WAKEUP;
+}
+
 static always_inline void copy_regs(__u64 *to, const struct pt_regs *regs)
 {
 	to[0] = regs->ax;
@@ -128,7 +164,7 @@ static int take_user_stack(struct bpf_map *map, void *key, void *value)
 	}
 	work->record.stack_bytes = work->record.is_compat ? 0 : copy_stack(&to, sp, wanted);
 	bpf_dynptr_write(&to, 0, &work->record, sizeof(struct stack_record), 0);
-	bpf_ringbuf_submit_dynptr(&to, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit_dynptr(&to, ring_flags());
 	work->tid = 0;
 	return 0;
 }
@@ -149,6 +185,50 @@ static always_inline void fill_stack(struct stack_record *record, struct slot *s
 	copy_comm(record->waker, slot->waker);
 	bytes = bpf_get_task_stack(task, record->kernel_ips, sizeof(record->kernel_ips), 0);
 	record->kernel_count = bytes > 0 ? bytes / sizeof(__u64) : 0;
+}
+
+static always_inline void stash_keep(__u32 tid, __u64 sp)
+{
+	__u32 at = tid & (STASHES - 1);
+	struct stash *stash = bpf_map_lookup_elem(&stashes, &at);
+	__u32 first = PAGE - (sp & (PAGE - 1));
+
+	if (!stash) {
+		return;
+	}
+	stash->tid = tid;
+	stash->bytes = 0;
+	if (first > PAGE || bpf_probe_read_user(stash->stack, first, (void *)sp) != 0) {
+		return;
+	}
+	stash->bytes = first;
+	/* the next page, as far as there is room */
+	if (first <= STASH_BYTES - 2048 &&
+	    bpf_probe_read_user(stash->stack + first, 2048, (void *)(sp + first)) == 0) {
+		stash->bytes = first + 2048;
+	}
+}
+
+static always_inline void stash_send(struct stack_record *head, struct task_struct *task)
+{
+	__u32 at = head->tid & (STASHES - 1);
+	struct stash *stash = bpf_map_lookup_elem(&stashes, &at);
+	struct fixed_record *record =
+		bpf_ringbuf_reserve(&ring, sizeof(struct stack_record) + STASH_BYTES, 0);
+	__u32 bytes;
+
+	if (!record) {
+		count(COUNT_RING_STACKS, 1);
+		return;
+	}
+	copy_regs(head->regs, (struct pt_regs *)bpf_task_pt_regs(task));
+	bytes = stash && stash->tid == head->tid && !head->is_compat ? stash->bytes : 0;
+	if (bytes && bytes <= STASH_BYTES) {
+		bpf_probe_read_kernel(record->stack, bytes, stash->stack);
+	}
+	head->stack_bytes = bytes;
+	bpf_probe_read_kernel(&record->head, sizeof(record->head), head);
+	bpf_ringbuf_submit(record, ring_flags());
 }
 
 /* `task` is about to run again: its kernel stack is that of the wait. */
@@ -183,28 +263,63 @@ static always_inline void stack_take(struct slot *slot, struct task_struct *task
 		count(COUNT_BUSY, 1);
 		count(COUNT_BUSY_NS, blocked_ns + runnable_ns);
 	} else {
-		copy_regs(work->record.regs, (struct pt_regs *)bpf_task_pt_regs(task));
-		if (bpf_ringbuf_output(&ring, &work->record, sizeof(work->record), BPF_RB_NO_WAKEUP) != 0) {
-			count(COUNT_RING_STACKS, 1);
-		}
+		stash_send(&work->record, task);
 	}
 	work->tid = 0;
 }
 
-/* It ends: what was to be taken is taken or never will be. */
+/* It ends before it came back to its own code: its place is free again. */
 static always_inline void stack_forget(__u32 tid)
 {
 	__u32 at = tid & (WORKS - 1);
 	struct work *work = bpf_map_lookup_elem(&works, &at);
 
-	(void)work;
+	if (work && work->tid == tid) {
+		work->tid = 0;
+	}
 }
 
-/* A thread that sleeps at the end of the window: its memory is read from here. */
+/*
+ * A thread that sleeps at the end of the window: its stacks are those of its wait, and its memory is read from here. The iterator
+ * runs again until all had room in the ring.
+ */
 static always_inline void stack_of_sleeper(struct slot *slot, struct task_struct *task)
 {
-	(void)slot;
-	(void)task;
+	__u64 since = slot->since_ns > from_ns ? slot->since_ns : from_ns;
+	struct fixed_record *record;
+	struct pt_regs *regs;
+	__u32 done = 0;
+	__u64 sp;
+
+	if (until_ns <= since || until_ns - since < min_wait_ns || slot->is_taken) {
+		return;
+	}
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		sleepers_left++;
+		return;
+	}
+	slot->is_taken = 1;
+	fill_stack(&record->head, slot, task);
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	copy_regs(record->head.regs, regs);
+	record->head.time_ns = until_ns;
+	record->head.blocked_ns = until_ns - since;
+	record->head.runnable_ns = 0;
+	record->head.is_last = 1;
+	sp = regs->sp;
+	for (int i = 0; i < 5 && !record->head.is_compat; i++) {
+		__u32 bytes = PAGE - ((sp + done) & (PAGE - 1));
+
+		if (done > FIXED_BYTES - PAGE || bytes > PAGE ||
+		    bpf_copy_from_user_task(record->stack + done, bytes, (void *)(sp + done), task, 0) != 0) {
+			break;
+		}
+		done += bytes;
+	}
+	record->head.stack_bytes = done;
+	count(COUNT_STACKS, 1);
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 
 /* ---- slow calls ---- */
@@ -237,7 +352,7 @@ static always_inline void slow_call(struct slot *slot, struct pt_regs *regs, lon
 	record->text_arg = 0;
 	record->reserved = 0;
 	copy_comm(record->waker, slot->waker);
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(record, ring_flags());
 }
 
 #endif

@@ -25,9 +25,11 @@ const volatile __u32 group_level = 0;
 /* ---- what changes while they run ---- */
 
 __u32 is_on = 0;
-__u64 from_ns = 0;    /* nothing before this counts */
-__u64 group_id = 0;   /* of the control group; another one after a restart */
-__u32 cells_used = 0; /* set to what is reserved when they are loaded */
+__u64 from_ns = 0;       /* nothing before this counts */
+__u64 until_ns = 0;      /* the end, once it is known */
+__u32 sleepers_left = 0; /* that found no room in the ring */
+__u64 group_id = 0;      /* of the control group; another one after a restart */
+__u32 cells_used = 0;    /* set to what is reserved when they are loaded */
 __u32 groups_used = 0;
 __u64 stack_credit_ns = 0; /* the time up to which stacks have been paid for */
 
