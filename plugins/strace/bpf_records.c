@@ -22,7 +22,8 @@ static int take_stack(struct bpf_state *state, const struct stack_record *record
 	}
 	memset(&sample, 0, sizeof(sample));
 	sample.struct_size = sizeof(sample);
-	sample.time_ns = record->time_ns;
+	/* A wait that lasts is of the window: what looks at it must not find it after its end. */
+	sample.time_ns = record->is_last && state->t1_ns ? state->t1_ns : record->time_ns;
 	sample.weight = record->blocked_ns + record->runnable_ns;
 	sample.pid = (int32_t)record->tgid;
 	sample.tid = (int32_t)record->tid;

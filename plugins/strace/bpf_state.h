@@ -33,10 +33,17 @@ struct bpf_state {
 	bool is_target_new; /* it is launched, and held until T0 */
 	int32_t root_pid;
 	uint64_t from_ns;
+	uint64_t t1_ns;
 	uint64_t end_ns;
 	uint64_t records;
 	int failed; /* what tracer_... returned in a callback of the ring */
 };
+
+/** Load and attach the programs, switched off. Returns 0 or refusal->status. */
+int bpf_load(struct bpf_state *state, struct refusal *refusal);
+
+/** Fill a refusal from an error number and what libbpf said. Returns its status. */
+int bpf_refuse(struct refusal *refusal, int error, const char *what);
 
 /** One record of the ring. Returns 0, or a status after which the drain stops. */
 int bpf_take_record(struct bpf_state *state, const void *data, size_t bytes);

@@ -68,10 +68,10 @@ class Run:
 
 def works(backend):
     """Whether this machine lets us: as profcore itself finds."""
-    return backend == "ptrace" or os.geteuid() == 0
+    return backend == "ptrace" or (os.geteuid() == 0 and pathlib.Path("/sys/kernel/btf/vmlinux").exists())
 
 
-BACKENDS = [backend for backend in ("ptrace",) if works(backend)]
+BACKENDS = [backend for backend in ("ptrace", "bpf") if works(backend)]
 
 
 def command(*words):

@@ -219,7 +219,11 @@ int on_exec(__u64 *ctx)
 		return 0;
 	}
 	slot = slot_find(old_tid);
-	if (slot && old_tid != (__u32)task->pid) { /* a thread that is not the leader becomes it */
+	if (slot &&
+	    old_tid != (__u32)task->pid) { /* a thread that is not the leader becomes it, within its execve */
+		__u64 call_ns = slot->call_ns;
+		__u32 call_key = slot->call_key;
+
 		slot_settle(slot, now);
 		slot_end(slot, task, now);
 		slot = slot_find(task->pid);
@@ -229,6 +233,8 @@ int on_exec(__u64 *ctx)
 		slot = slot_make(task, now);
 		if (slot) {
 			slot->state = SLOT_ON_CPU;
+			slot->call_ns = call_ns;
+			slot->call_key = call_key;
 		}
 	}
 	if (slot && slot->is_held) { /* what it did until now was profcore's doing */

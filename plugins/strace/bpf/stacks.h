@@ -241,6 +241,12 @@ static always_inline void stack_take(struct slot *slot, struct task_struct *task
 	if (!work) {
 		return;
 	}
+	if (work->tid ==
+	    slot->tid) { /* it waits again, and was not back in its own code in between: the same stack */
+		work->record.blocked_ns += blocked_ns;
+		work->record.runnable_ns += runnable_ns;
+		return;
+	}
 	if (!is_paid(now)) {
 		count(COUNT_RATE, 1);
 		count(COUNT_RATE_NS, blocked_ns + runnable_ns);
@@ -324,6 +330,36 @@ static always_inline void stack_of_sleeper(struct slot *slot, struct task_struct
 
 /* ---- slow calls ---- */
 
+/* What a pointer argument points to, of those calls where that says more than its address. */
+static always_inline void read_text(struct call_record *record)
+{
+	__u32 key = record->key;
+	__u8 *which = bpf_map_lookup_elem(&text_args, &key);
+	__u64 address;
+	__u32 bytes;
+
+	record->text_bytes = 0;
+	record->text_arg = 0;
+	if (!which || *which == 0) {
+		return;
+	}
+	record->text_arg = *which - 1;
+	if (*which == 1) {
+		address = record->args[0];
+	} else if (*which == 2) {
+		address = record->args[1];
+	} else {
+		return;
+	}
+	bytes = PAGE - (address & (PAGE - 1));
+	if (bytes > TEXT_BYTES) {
+		bytes = TEXT_BYTES;
+	}
+	if (address && bpf_probe_read_user(record->text, bytes, (void *)address) == 0) {
+		record->text_bytes = bytes;
+	}
+}
+
 static always_inline void slow_call(struct slot *slot, struct pt_regs *regs, long result, __u64 duration_ns)
 {
 	struct call_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
@@ -348,8 +384,7 @@ static always_inline void slow_call(struct slot *slot, struct pt_regs *regs, lon
 	record->args[4] = slot->call_key >= KEY_COMPAT ? regs->di : regs->r8;
 	record->args[5] = slot->call_key >= KEY_COMPAT ? regs->bp : regs->r9;
 	record->waker_tid = slot->call_blocked_ns ? slot->waker_tid : 0;
-	record->text_bytes = 0;
-	record->text_arg = 0;
+	read_text(record);
 	record->reserved = 0;
 	copy_comm(record->waker, slot->waker);
 	bpf_ringbuf_submit(record, ring_flags());

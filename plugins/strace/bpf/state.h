@@ -79,6 +79,14 @@ struct {
 	__type(value, struct bpf_cell);
 } cells SEC(".maps");
 
+/* By key: 1 + the argument that points to a text or to data; 0: none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KEY_COUNT);
+	__type(key, __u32);
+	__type(value, __u8);
+} text_args SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, COUNTERS);
