@@ -14,6 +14,7 @@
 enum callgraph_mode {
 	CALLGRAPH_NONE, /* innermost frame only */
 	CALLGRAPH_FP,   /* the kernel follows frame pointers */
+	CALLGRAPH_LBR,  /* the CPU's record of calls */
 	CALLGRAPH_DWARF /* registers and a copy of the stack, walked by call frame information while recording */
 };
 
@@ -22,7 +23,7 @@ struct callgraph {
 	bool is_auto;
 	bool is_fixed;        /* stack_bytes was asked for: do not adapt it */
 	uint32_t stack_bytes; /* of a copy, to begin with */
-	uint64_t ring_bytes;  /* for each CPU */
+	uint64_t ring_bytes;  /* for each CPU, as asked for; 0: callgraph_ring_bytes decides */
 	char note[200];       /* why auto did not take dwarf; "" */
 };
 
@@ -35,7 +36,10 @@ void callgraph_fall_back(struct callgraph *callgraph, const char *why);
 /** What the mode asks of the event. */
 void callgraph_wish(const struct callgraph *callgraph, struct perf_event_wish *wish);
 
-/** "dwarf", "fp", "none". */
+/** How large a ring for each of so many CPUs has to be. */
+uint64_t callgraph_ring_bytes(const struct callgraph *callgraph, const struct perf_event *event, size_t cpus);
+
+/** "dwarf", "fp", "lbr", "none". */
 const char *callgraph_name(const struct callgraph *callgraph);
 
 #endif

@@ -3,6 +3,7 @@
 #include "counters.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,16 +11,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Ratios that people read: the second is divided by the first. */
-static const uint64_t ratios[][2] = {
-	{ PERF_COUNT_HW_CPU_CYCLES, PERF_COUNT_HW_INSTRUCTIONS },
-	{ PERF_COUNT_HW_CACHE_REFERENCES, PERF_COUNT_HW_CACHE_MISSES },
-	{ PERF_COUNT_HW_BRANCH_INSTRUCTIONS, PERF_COUNT_HW_BRANCH_MISSES },
-};
+#include "lib/perf/budget.h"
 
-static int real_open(void *ctx, const struct perf_event_attr *attr, int32_t tid, int group_fd)
+static int real_open(void *ctx, const struct perf_event_attr *attr, int32_t pid, int32_t cpu, int group_fd,
+		     unsigned long flags)
 {
-	long fd = syscall(SYS_perf_event_open, attr, tid, -1, group_fd, PERF_FLAG_FD_CLOEXEC);
+	long fd = syscall(SYS_perf_event_open, attr, pid, cpu, group_fd, flags | PERF_FLAG_FD_CLOEXEC);
 
 	(void)ctx;
 	return fd >= 0 ? (int)fd : -errno;
@@ -37,68 +34,16 @@ static bool real_read(void *ctx, int fd, struct counter_value *ret)
 	return true;
 }
 
-static bool has(const struct counters *counters, const char *name)
-{
-	for (uint32_t i = 0; i < counters->count; i++) {
-		if (strcmp(counters->items[i].spec.name, name) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
-int counters_parse(struct counters *counters, const char *const *words, uint32_t word_count,
-		   struct perf_refusal *refusal)
+void counters_init(struct counters *counters)
 {
 	memset(counters, 0, sizeof(*counters));
 	counters->open = real_open;
 	counters->read = real_read;
-	for (uint32_t i = 0; i < word_count; i++) {
-		struct perf_event_spec spec;
-		int rc = perf_spec_parse(words[i], &spec);
-
-		if (rc != 0) {
-			return perf_event_refuse_word("counters", words[i], rc, refusal);
-		}
-		if (has(counters, spec.name)) {
-			continue;
-		}
-		if (counters->count == COUNTERS_MAX) {
-			return perf_refusal_set(refusal, PFC_EINVAL, "there are more than 32",
-						"count the others in another run", "counters");
-		}
-		counters->items[counters->count++] = (struct counter){ .spec = spec, .partner = -1 };
-	}
-	counters_pair(counters);
-	return PFC_OK;
+	counters->user = true;
 }
 
-static int32_t find_hardware(const struct counters *counters, uint64_t config)
-{
-	for (uint32_t i = 0; i < counters->count; i++) {
-		if (counters->items[i].spec.type == PERF_TYPE_HARDWARE &&
-		    counters->items[i].spec.config == config) {
-			return (int32_t)i;
-		}
-	}
-	return -1;
-}
-
-void counters_pair(struct counters *counters)
-{
-	for (size_t i = 0; i < sizeof(ratios) / sizeof(ratios[0]); i++) {
-		int32_t first = find_hardware(counters, ratios[i][0]);
-		int32_t second = find_hardware(counters, ratios[i][1]);
-
-		if (first >= 0 && second >= 0) { /* the leader is opened first */
-			counters->items[first > second ? first : second].partner =
-				first > second ? second : first;
-		}
-	}
-}
-
-static void make_attr(const struct counters *counters, const struct counter *counter, bool is_member,
-		      struct perf_event_attr *ret)
+static void make_attr(const struct counters *counters, const struct counter *counter,
+		      const struct perf_attach *attach, bool is_member, struct perf_event_attr *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->size = sizeof(*ret);
@@ -106,26 +51,34 @@ static void make_attr(const struct counters *counters, const struct counter *cou
 	ret->config = counter->spec.config;
 	ret->read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING;
 	ret->disabled = !is_member; /* a member runs as its leader does */
-	ret->inherit = 1;
-	ret->exclude_kernel = !counters->kernel;
+	ret->inherit = attach->scope == PERF_SCOPE_THREADS;
+	ret->exclude_kernel = !counters->kernel || counter->spec.only_user;
+	ret->exclude_user = !counters->user || counter->spec.only_kernel;
 	ret->exclude_hv = 1;
 	ret->exclude_guest = 1;
 }
 
 /* With its leader where both fit on the CPU's counters, else alone. */
-static int open_one(struct counters *counters, struct counter *counter, size_t thread, int32_t tid)
+static int open_one(struct counters *counters, struct counter *counter, const struct perf_attach *attach,
+		    size_t place, int folder_fd)
 {
-	int leader = counter->partner >= 0 ? counters->items[counter->partner].fds[thread] : -1;
+	bool is_group = attach->scope == PERF_SCOPE_GROUP;
+	bool is_threads = attach->scope == PERF_SCOPE_THREADS;
+	int32_t pid = is_threads ? attach->threads[place].tid : is_group ? folder_fd : -1;
+	int32_t cpu = is_threads ? -1 : attach->rings[place].cpu;
+	unsigned long flags = is_group ? PERF_FLAG_PID_CGROUP : 0;
+	int leader = counter->leader >= 0 ? counters->items[counter->leader].fds[place] : -1;
 	struct perf_event_attr attr;
 	int fd = -EINVAL;
 
 	if (leader >= 0) {
-		make_attr(counters, counter, true, &attr);
-		fd = counters->open(counters->ctx, &attr, tid, leader);
+		make_attr(counters, counter, attach, true, &attr);
+		fd = counters->open(counters->ctx, &attr, pid, cpu, leader, flags);
 	}
 	if (fd == -EINVAL) {
-		make_attr(counters, counter, false, &attr);
-		fd = counters->open(counters->ctx, &attr, tid, -1);
+		make_attr(counters, counter, attach, false, &attr);
+		fd = counters->open(counters->ctx, &attr, pid, cpu, -1, flags);
+		counter->is_parted = counter->is_parted || (leader >= 0 && fd >= 0);
 	}
 	return fd;
 }
@@ -136,62 +89,123 @@ static bool is_missing(int error)
 	       error == -EINVAL || error == -EBUSY;
 }
 
-static void note_missing(struct counters *counters, struct counter *counter)
+static void add_name(char *to, size_t to_bytes, const char *name)
 {
-	size_t used = strlen(counters->missing);
+	size_t used = strlen(to);
 
-	counter->is_off = true;
-	snprintf(counters->missing + used, sizeof(counters->missing) - used, "%s%s", used ? ", " : "",
-		 counter->spec.name);
+	snprintf(to + used, to_bytes - used, "%s%s", used ? ", " : "", name);
 }
 
 static int open_counter(struct counters *counters, struct counter *counter, const struct perf_attach *attach,
-			struct perf_refusal *refusal)
+			int folder_fd, struct perf_refusal *refusal)
 {
-	for (size_t i = 0; i < attach->thread_count && !counter->is_off; i++) {
-		const struct perf_attach_thread *thread = &attach->threads[i];
+	for (size_t i = 0; i < counters->place_count && !counter->is_off; i++) {
+		bool is_thread = attach->scope == PERF_SCOPE_THREADS;
 
-		if (thread->is_suspect) {
+		if (is_thread && attach->threads[i].is_suspect) {
 			continue;
 		}
-		counter->fds[i] = open_one(counters, counter, i, thread->tid);
+		counter->fds[i] = open_one(counters, counter, attach, i, folder_fd);
 		if (counter->fds[i] >= 0 || counter->fds[i] == -ESRCH) {
 			continue;
 		}
 		if (!is_missing(counter->fds[i])) {
-			return perf_refusal_explain(-counter->fds[i], counter->spec.name, thread->tid, -1,
-						    refusal);
+			return perf_refusal_explain(-counter->fds[i], counter->name,
+						    is_thread ? attach->threads[i].tid : 0,
+						    is_thread ? -1 : attach->rings[i].cpu, refusal);
 		}
-		note_missing(counters, counter);
+		counter->is_off = true;
+		add_name(counters->missing, sizeof(counters->missing), counter->name);
+	}
+	if (counter->is_parted && counter->is_explicit) {
+		add_name(counters->parted, sizeof(counters->parted), counter->name);
 	}
 	return PFC_OK;
 }
 
+static int make_places(struct counters *counters, struct counter *counter)
+{
+	counter->fds = malloc((counters->place_count + 1) * sizeof(*counter->fds));
+	if (!counter->fds) {
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < counters->place_count; i++) {
+		counter->fds[i] = -1;
+	}
+	return 0;
+}
+
+static int check_budget(const struct counters *counters, const struct perf_attach *attach,
+			struct perf_refusal *refusal)
+{
+	size_t sampling = attach->thread_count * attach->cpu_count + attach->fds_elsewhere;
+
+	return perf_budget_check(counters->place_count * counters->count, 1, sampling, refusal);
+}
+
 int counters_open(struct counters *counters, const struct perf_attach *attach, struct perf_refusal *refusal)
 {
-	counters->thread_count = attach->thread_count;
-	counters->kernel = attach->event.kernel;
-	for (size_t i = 0; i < attach->thread_count; i++) {
+	bool is_thread = attach->scope == PERF_SCOPE_THREADS;
+	int folder_fd = -1;
+	int rc;
+
+	counters->place_count = is_thread ? attach->thread_count : attach->cpu_count;
+	counters->kernel = attach->event.kernel || attach->event.is_narrowed;
+	for (size_t i = 0; is_thread && i < attach->thread_count; i++) {
 		counters->late += attach->threads[i].is_suspect;
 	}
-	for (uint32_t c = 0; c < counters->count; c++) {
-		struct counter *counter = &counters->items[c];
-		int rc;
-
-		counter->fds = malloc((attach->thread_count + 1) * sizeof(*counter->fds));
-		if (!counter->fds) {
-			return perf_refusal_set(refusal, PFC_ENOMEM, "out of memory", "",
-						"counters of the target's threads");
-		}
-		for (size_t i = 0; i < attach->thread_count; i++) {
-			counter->fds[i] = -1;
-		}
-		rc = open_counter(counters, counter, attach, refusal);
-		if (rc != PFC_OK) {
-			return rc;
+	rc = check_budget(counters, attach, refusal);
+	if (rc == PFC_OK && attach->scope == PERF_SCOPE_GROUP) {
+		folder_fd = open(attach->group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (folder_fd < 0) {
+			return perf_refusal_set(refusal, PFC_ETARGET, strerror(errno), "",
+						"open the control group");
 		}
 	}
-	return PFC_OK;
+	for (uint32_t c = 0; c < counters->count && rc == PFC_OK; c++) {
+		if (make_places(counters, &counters->items[c]) < 0) {
+			rc = perf_refusal_set(refusal, PFC_ENOMEM, "out of memory", "",
+					      "counters of the target");
+			break;
+		}
+		rc = open_counter(counters, &counters->items[c], attach, folder_fd, refusal);
+	}
+	if (folder_fd >= 0) {
+		close(folder_fd);
+	}
+	return rc;
+}
+
+static void close_places(struct counters *counters, struct counter *counter)
+{
+	for (size_t i = 0; counter->fds && i < counters->place_count; i++) {
+		if (counter->fds[i] >= 0) {
+			close(counter->fds[i]);
+		}
+	}
+	free(counter->fds);
+	counter->fds = NULL;
+}
+
+void counters_renew(struct counters *counters, const struct perf_attach *attach)
+{
+	struct perf_refusal refusal;
+
+	for (uint32_t c = 0; c < counters->count; c++) {
+		struct counter *counter = &counters->items[c];
+		struct counter_value value;
+
+		if (counters_sum(counters, c, &value)) {
+			counter->past[0] = value.value;
+			counter->past[1] = value.enabled_ns;
+			counter->past[2] = value.running_ns;
+		}
+		close_places(counters, counter);
+	}
+	counters->missing[0] = counters->parted[0] = '\0';
+	if (counters_open(counters, attach, &refusal) == PFC_OK) {
+		counters_control(counters, true);
+	}
 }
 
 void counters_control(const struct counters *counters, bool is_on)
@@ -199,7 +213,7 @@ void counters_control(const struct counters *counters, bool is_on)
 	for (uint32_t c = 0; c < counters->count; c++) {
 		const struct counter *counter = &counters->items[c];
 
-		for (size_t i = 0; counter->fds && i < counters->thread_count; i++) {
+		for (size_t i = 0; counter->fds && i < counters->place_count; i++) {
 			if (counter->fds[i] >= 0) {
 				(void)ioctl(counter->fds[i],
 					    is_on ? PERF_EVENT_IOC_ENABLE : PERF_EVENT_IOC_DISABLE, 0);
@@ -211,10 +225,10 @@ void counters_control(const struct counters *counters, bool is_on)
 bool counters_sum(const struct counters *counters, uint32_t counter, struct counter_value *ret)
 {
 	const struct counter *item = &counters->items[counter];
-	struct counter_value sum = { 0, 0, 0 };
-	bool any = false;
+	struct counter_value sum = { item->past[0], item->past[1], item->past[2] };
+	bool any = sum.enabled_ns > 0;
 
-	for (size_t i = 0; item->fds && !item->is_off && i < counters->thread_count; i++) {
+	for (size_t i = 0; item->fds && !item->is_off && i < counters->place_count; i++) {
 		struct counter_value value;
 
 		if (item->fds[i] < 0 || !counters->read(counters->ctx, item->fds[i], &value)) {
@@ -251,6 +265,16 @@ static int write_row(const struct pfc_writer *writer, uint32_t table, const char
 	return writer->append(writer->ctx, table, 1, cells);
 }
 
+static bool is_counted(const struct counters *counters, const char *name)
+{
+	for (uint32_t i = 0; i < counters->count; i++) {
+		if (!counters->items[i].is_off && strcmp(counters->items[i].name, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 int counters_write(const struct counters *counters, const struct perf_event *sampled,
 		   const struct counter_value *total, const struct pfc_writer *writer)
 {
@@ -267,19 +291,22 @@ int counters_write(const struct counters *counters, const struct perf_event *sam
 	int32_t number = writer->declare(writer->ctx, &table);
 	int status = number < 0 ? number : 0;
 
-	if (status == 0 && !has(counters, sampled->name)) {
+	if (status == 0 && !is_counted(counters, sampled->name)) {
 		status = write_row(writer, (uint32_t)number, sampled->name, sampled->is_clock, total);
 	}
 	for (uint32_t i = 0; i < counters->count && status == 0; i++) {
 		struct counter_value value;
 
 		if (counters_sum(counters, i, &value)) {
-			status = write_row(writer, (uint32_t)number, counters->items[i].spec.name,
+			status = write_row(writer, (uint32_t)number, counters->items[i].name,
 					   counters->items[i].spec.is_clock, &value);
 		}
 	}
 	if (status == 0) {
 		writer->fact_text(writer->ctx, "missing", counters->missing);
+		if (counters->parted[0]) {
+			writer->fact_text(writer->ctx, "parted", counters->parted);
+		}
 		writer->fact_number(writer->ctx, "threads_late", (double)counters->late);
 		writer->fact_text(writer->ctx, "code", counters->kernel ? "user and kernel" : "user");
 		status = writer->commit(writer->ctx);
@@ -290,15 +317,7 @@ int counters_write(const struct counters *counters, const struct perf_event *sam
 void counters_close(struct counters *counters)
 {
 	for (uint32_t c = 0; c < counters->count; c++) {
-		struct counter *counter = &counters->items[c];
-
-		for (size_t i = 0; counter->fds && i < counters->thread_count; i++) {
-			if (counter->fds[i] >= 0) {
-				close(counter->fds[i]);
-			}
-		}
-		free(counter->fds);
-		counter->fds = NULL;
+		close_places(counters, &counters->items[c]);
 	}
 	counters->count = 0;
 }

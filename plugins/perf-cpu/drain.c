@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include "adapt.h"
+#include "counters.h"
 #include "lib/perf/record.h"
 
-#define TICK_NS (100 * 1000000ull)
-#define TICK_MS 100
+#define TICK_NS      (100 * 1000000ull)
+#define TICK_MS      100
+#define BRANCHES_MAX 64 /* Intel's deepest record has 32 calls */
 /* The first copies find the holes in the stacks: the sooner they are read, the fewer find the same ones (populate.h). */
 #define FIRST_SAMPLES 500
 #define FIRST_MS      2
@@ -37,8 +39,11 @@ static void set_user_stack(struct drain *drain, const struct perf_record_sample 
 		out->regs = sample->regs;
 		out->stack = sample->stack;
 		out->stack_bytes = sample->stack_bytes;
-		perf_populate_after(&drain->populate, sample->pid, sample->tid, sample->regs[REG_SP_INDEX],
-				    sample->stack_bytes, sample->stack_asked, sample->time_ns);
+		if (!drain->leave_holes) {
+			perf_populate_after(&drain->populate, sample->pid, sample->tid,
+					    sample->regs[REG_SP_INDEX], sample->stack_bytes,
+					    sample->stack_asked, sample->time_ns);
+		}
 		return;
 	}
 	out->user_ips = sample->regs + REG_IP_INDEX;
@@ -51,6 +56,7 @@ static int add_sample(struct drain *drain, const struct perf_event_header *heade
 	struct pfc_stack_sample out;
 	struct perf_record_sample sample;
 	struct perf_record_chain chain;
+	uint64_t branch_ips[BRANCHES_MAX];
 
 	if (!perf_record_parse_sample(header, sample_type, &sample)) {
 		drain->garbled++;
@@ -59,6 +65,10 @@ static int add_sample(struct drain *drain, const struct perf_event_header *heade
 	if (perf_attach_is_duplicate(drain->attach, sample.id, sample.tid)) {
 		return 0;
 	}
+	if (!members_has(&drain->members, sample.pid)) {
+		return 0;
+	}
+	drain->seen++;
 	if (!filter_passes(&drain->filter, sample.pid, sample.tid, sample.time_ns)) {
 		drain->weight += sample.period; /* seen, and left out as asked */
 		return 0;
@@ -79,6 +89,11 @@ static int add_sample(struct drain *drain, const struct perf_event_header *heade
 	    chain.kernel_count + chain.user_count >= drain->attach->event.max_stack) {
 		out.flags = chain.user_count ? PFC_STACK_USER_TRUNCATED : PFC_STACK_KERNEL_TRUNCATED;
 	}
+	if (sample_type & PERF_SAMPLE_BRANCH_STACK) {
+		out.user_ips = branch_ips;
+		out.user_ip_count = perf_record_branch_chain(&sample, branch_ips, BRANCHES_MAX);
+		out.flags = PFC_STACK_USER_TRUNCATED; /* as deep as the CPU records */
+	}
 	if (sample_type & PERF_SAMPLE_STACK_USER) {
 		set_user_stack(drain, &sample, &out);
 	}
@@ -86,14 +101,25 @@ static int add_sample(struct drain *drain, const struct perf_event_header *heade
 	return drain->stacks->add(drain->session, &out);
 }
 
-static int take_record(struct drain *drain, const struct perf_event_header *header, uint64_t sample_type)
+static int take_record(struct drain *drain, struct perf_ring *ring, const struct perf_event_header *header,
+		       uint64_t sample_type)
 {
+	uint64_t lost;
+	int32_t pid, parent_pid;
+
 	switch (header->type) {
 	case PERF_RECORD_SAMPLE:
 		return add_sample(drain, header, sample_type);
 	case PERF_RECORD_LOST:
 	case PERF_RECORD_LOST_SAMPLES:
-		drain->lost += perf_record_parse_lost(header);
+		lost = perf_record_parse_lost(header);
+		drain->lost += lost;
+		ring->lost += lost;
+		break;
+	case PERF_RECORD_FORK:
+		if (perf_record_parse_fork(header, &pid, &parent_pid)) {
+			members_fork(&drain->members, pid, parent_pid);
+		}
 		break;
 	case PERF_RECORD_THROTTLE:
 		drain->throttled++;
@@ -116,7 +142,7 @@ int drain_all(struct drain *drain)
 
 		perf_ring_begin(ring);
 		while ((header = perf_ring_next(ring))) {
-			int added = take_record(drain, header, attr.sample_type);
+			int added = take_record(drain, ring, header, attr.sample_type);
 
 			rc = rc ? rc : added;
 		}
@@ -151,6 +177,9 @@ static void renew(struct drain *drain)
 	}
 	if (is_new) {
 		drain->renewals++;
+		if (drain->counters && drain->attach->thread_count) {
+			counters_renew(drain->counters, drain->attach);
+		}
 		host->log(host->ctx, drain->attach->thread_count ? PFC_LOG_INFO : PFC_LOG_WARNING,
 			  drain->attach->thread_count
 				  ? "the target's control group was made anew, sampling the new one"

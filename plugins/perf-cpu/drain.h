@@ -13,8 +13,10 @@
 #include "filter.h"
 #include "lib/perf/populate.h"
 #include "lib/perf/ring.h"
+#include "members.h"
 
 struct adapt;
+struct counters;
 
 struct drain {
 	const struct pfc_host *host;
@@ -22,6 +24,7 @@ struct drain {
 	struct pfc_stacks_session *session;
 	struct perf_attach *attach; /* the events that are on */
 	struct adapt *adapt;        /* NULL: never switches them */
+	struct counters *counters;  /* NULL: none */
 	struct perf_ring *rings;
 	uint32_t ring_count;
 	uint64_t lost;    /* by the kernel's own records */
@@ -29,6 +32,9 @@ struct drain {
 	uint64_t compat;  /* samples of 32-bit code, whose user stack was not walked */
 	struct perf_populate populate;
 	struct filter filter;
+	struct members members;
+	bool leave_holes;
+	uint64_t seen;      /* samples of the target */
 	uint64_t throttled; /* times that the kernel paused an event */
 	uint64_t weight;    /* sum over the samples */
 	uint64_t last_tick_ns;

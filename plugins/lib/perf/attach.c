@@ -3,17 +3,13 @@
 #include "attach.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* Descriptors that this process needs besides events. */
-#define FD_RESERVE 64
+#include "budget.h"
 
 void perf_attach_init(struct perf_attach *attach, const struct perf_event *event, struct perf_ring *rings,
 		      uint32_t cpu_count)
@@ -22,46 +18,6 @@ void perf_attach_init(struct perf_attach *attach, const struct perf_event *event
 	attach->event = *event;
 	attach->rings = rings;
 	attach->cpu_count = cpu_count;
-}
-
-/* Raise the soft limit, and the hard one where that is allowed. Returns the limit that holds then. */
-static uint64_t raise_fd_limit(uint64_t wanted)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-		return 0;
-	}
-	if (limit.rlim_cur < wanted) {
-		struct rlimit more = { wanted, limit.rlim_max < wanted ? wanted : limit.rlim_max };
-
-		if (setrlimit(RLIMIT_NOFILE, &more) != 0) {
-			more = (struct rlimit){ limit.rlim_max, limit.rlim_max };
-			(void)setrlimit(RLIMIT_NOFILE, &more);
-		}
-		if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-			return 0;
-		}
-	}
-	return limit.rlim_cur;
-}
-
-static int check_fd_budget(size_t threads, uint32_t cpus, size_t elsewhere, struct perf_refusal *refusal)
-{
-	uint64_t wanted = (uint64_t)(threads + 1) * cpus + elsewhere + FD_RESERVE;
-	uint64_t limit = raise_fd_limit(wanted);
-	char why[192];
-	char hint[192];
-
-	if (wanted <= limit) {
-		return 0;
-	}
-	snprintf(why, sizeof(why), "%zu threads on %u CPUs need %llu descriptors, and the limit is %llu",
-		 threads, cpus, (unsigned long long)wanted, (unsigned long long)limit);
-	snprintf(hint, sizeof(hint),
-		 "raise the limit before the run: ulimit -Hn %llu; or narrow [target] to one process",
-		 (unsigned long long)wanted);
-	return perf_refusal_set(refusal, PFC_ENOSPC, why, hint, "events for the target's threads");
 }
 
 static int compare_threads(const void *a, const void *b)
@@ -111,7 +67,7 @@ static int list_new(const struct perf_attach *attach, const struct perf_attach_t
 	return 0;
 }
 
-static int make_room(struct perf_attach *attach, size_t more)
+int perf_attach_make_room(struct perf_attach *attach, size_t more)
 {
 	size_t room = attach->thread_count + more;
 	struct perf_attach_thread *threads;
@@ -247,12 +203,12 @@ int perf_attach_pass(struct perf_attach *attach, const int32_t *pids, size_t pid
 		qsort(known, before, sizeof(*known), compare_threads);
 	}
 	if (!known || list_new(attach, known, pids, pid_count, &threads, &count) < 0 ||
-	    make_room(attach, count) < 0) {
+	    perf_attach_make_room(attach, count) < 0) {
 		rc = perf_refusal_set(refusal, PFC_ENOMEM, "out of memory", "",
 				      "list of the target's threads");
 		goto out;
 	}
-	rc = check_fd_budget(before + count, attach->cpu_count, attach->fds_elsewhere, refusal);
+	rc = perf_budget_check(before + count, attach->cpu_count, attach->fds_elsewhere, refusal);
 	if (rc == 0) {
 		rc = open_threads(attach, threads, count, refusal);
 	}
@@ -264,98 +220,6 @@ out:
 	free(known);
 	free(threads);
 	return rc;
-}
-
-/* ---- a control group ---- */
-
-/* The events of the group on all CPUs, all or none. Returns 0 or -errno, and the CPU that failed. */
-static int open_group(struct perf_attach *attach, int folder_fd, int *fds, int32_t *ret_cpu)
-{
-	struct perf_event_attr attr;
-
-	perf_event_fill(&attach->event, &attr);
-	for (uint32_t c = 0; c < attach->cpu_count; c++) {
-		int rc;
-
-		fds[c] = perf_event_open_group(&attr, folder_fd, attach->rings[c].cpu);
-		rc = fds[c] < 0 ? fds[c] : 0;
-		if (rc == 0 && ioctl(fds[c], PERF_EVENT_IOC_SET_OUTPUT, attach->rings[c].fd) != 0) {
-			rc = -errno;
-			close(fds[c]);
-		}
-		if (rc < 0) {
-			*ret_cpu = attach->rings[c].cpu;
-			while (c-- > 0) {
-				close(fds[c]);
-			}
-			return rc;
-		}
-	}
-	return 0;
-}
-
-/* Returns 0 or -errno; attach->fds hold the events. */
-static int open_folder(struct perf_attach *attach, const char *folder, int32_t *ret_cpu)
-{
-	struct stat stat_buf;
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int rc = fd < 0 || fstat(fd, &stat_buf) < 0 ? -errno : 0;
-
-	*ret_cpu = -1;
-	if (rc == 0) {
-		rc = open_group(attach, fd, attach->fds, ret_cpu);
-	}
-	if (rc == 0) {
-		attach->group_inode = stat_buf.st_ino;
-	}
-	if (fd >= 0) {
-		close(fd);
-	}
-	return rc;
-}
-
-int perf_attach_group(struct perf_attach *attach, const char *folder, struct perf_refusal *refusal)
-{
-	int32_t cpu = -1;
-	int rc;
-
-	if (make_room(attach, 1) < 0) {
-		return perf_refusal_set(refusal, PFC_ENOMEM, "out of memory", "",
-					"events for the target's control group");
-	}
-	rc = open_folder(attach, folder, &cpu);
-	if (rc < 0) {
-		return perf_refusal_explain(-rc, attach->event.name, 0, cpu, refusal);
-	}
-	attach->group = folder;
-	attach->threads[0] = (struct perf_attach_thread){ .pid = 0, .tid = 0 };
-	attach->thread_count = 1;
-	attach->passes = 1;
-	return 0;
-}
-
-bool perf_attach_renew(struct perf_attach *attach)
-{
-	struct stat stat_buf;
-	uint64_t events = 0;
-	int64_t lost = 0;
-	int32_t cpu;
-
-	if (!attach->group || stat(attach->group, &stat_buf) < 0 || stat_buf.st_ino == attach->group_inode) {
-		return false;
-	}
-	perf_attach_count(attach, &events, &lost);
-	for (size_t i = 0; i < attach->thread_count * attach->cpu_count; i++) {
-		close(attach->fds[i]);
-	}
-	attach->past_events = events;
-	attach->past_lost = lost > 0 ? (uint64_t)lost : 0;
-	attach->thread_count = open_folder(attach, attach->group, &cpu) == 0;
-	attach->group_inode = stat_buf.st_ino; /* what could not be opened is not tried at every look */
-	if (attach->is_on) {
-		perf_attach_enable(attach);
-	}
-	return true;
 }
 
 static int compare_suspects(const void *a, const void *b)

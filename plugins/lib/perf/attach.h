@@ -11,6 +11,9 @@
  * A target that is a control group as a whole (a container) takes one event for each CPU instead, on the group: whoever runs
  * in it is sampled. It stands as one entry among the threads. A container that is started again gets a folder of the same
  * name, with another inode: its events are opened anew.
+ *
+ * The whole machine takes one event for each CPU as well. So does a target with more threads than there are descriptors for:
+ * then everybody is sampled, and the caller drops what is not the target's (the event's `task` tells of forks).
  */
 #ifndef LIB_PERF_ATTACH_H
 #define LIB_PERF_ATTACH_H
@@ -23,6 +26,12 @@
 #include "procfs.h"
 #include "refusal.h"
 #include "ring.h"
+
+enum perf_scope {
+	PERF_SCOPE_THREADS, /* each thread of the target */
+	PERF_SCOPE_GROUP,   /* a control group */
+	PERF_SCOPE_CPUS,    /* whatever runs */
+};
 
 struct perf_attach_thread {
 	int32_t pid;
@@ -53,6 +62,7 @@ struct perf_attach {
 	size_t refused;   /* threads whose events the kernel refused, other than by their end */
 	int refused_error;
 	unsigned passes;
+	enum perf_scope scope;
 	const char *group; /* folder of the control group, borrowed; NULL: threads */
 	uint64_t group_inode;
 	uint64_t past_events; /* what the events of earlier folders counted */
@@ -76,6 +86,9 @@ int perf_attach_pass(struct perf_attach *attach, const int32_t *pids, size_t pid
 /** Open events, disabled, on a control group. Returns 0, or refusal->status with nothing opened. */
 int perf_attach_group(struct perf_attach *attach, const char *folder, struct perf_refusal *refusal);
 
+/** Open events, disabled, on all that runs on the rings' CPUs. Returns 0, or refusal->status with nothing opened. */
+int perf_attach_cpus(struct perf_attach *attach, struct perf_refusal *refusal);
+
 /** Open them anew if the group's folder was made anew, and as they were: on or off. Returns whether it was. */
 bool perf_attach_renew(struct perf_attach *attach);
 
@@ -94,6 +107,9 @@ void perf_attach_disable(struct perf_attach *attach);
  * that did not fit into a ring (-1 when this kernel does not count them so).
  */
 void perf_attach_count(const struct perf_attach *attach, uint64_t *ret_events, int64_t *ret_lost);
+
+/** For attach_whole.c: room for so many entries more. Returns 0 or -ENOMEM. */
+int perf_attach_make_room(struct perf_attach *attach, size_t more);
 
 void perf_attach_close(struct perf_attach *attach);
 

@@ -47,7 +47,7 @@ int perf_event_open_group(struct perf_event_attr *attr, int32_t folder_fd, int32
 {
 	long fd;
 
-	attr->inherit = 0; /* whoever runs in the group is counted, however it came there */
+	attr->inherit = 0;
 	fd = syscall(SYS_perf_event_open, attr, folder_fd, cpu, -1,
 		     PERF_FLAG_PID_CGROUP | PERF_FLAG_FD_CLOEXEC);
 	return fd >= 0 ? (int)fd : -errno;
@@ -70,6 +70,11 @@ void perf_event_fill(const struct perf_event *event, struct perf_event_attr *ret
 		ret->sample_stack_user = event->user_stack_bytes;
 		ret->exclude_callchain_user = 1;
 	}
+	if (event->branch_stack) {
+		ret->sample_type |= PERF_SAMPLE_BRANCH_STACK;
+		ret->branch_sample_type = PERF_SAMPLE_BRANCH_USER | PERF_SAMPLE_BRANCH_CALL_STACK;
+		ret->exclude_callchain_user = 1;
+	}
 	ret->read_format = event->has_lost ? PERF_FORMAT_LOST : 0;
 	ret->disabled = 1;
 	ret->inherit = 1;
@@ -78,6 +83,9 @@ void perf_event_fill(const struct perf_event *event, struct perf_event_attr *ret
 	ret->exclude_user = !event->user;
 	ret->exclude_hv = 1;
 	ret->exclude_guest = 1;
+	ret->exclude_idle = 1; /* a CPU that does nothing uses no CPU time */
+	ret->precise_ip = event->precise & 3u;
+	ret->task = event->task;
 	ret->watermark = 1;
 	ret->use_clockid = 1;
 	ret->clockid = CLOCK_MONOTONIC;
@@ -97,8 +105,11 @@ static void event_init(const struct perf_event_spec *def, const struct perf_even
 	ret->type = def->type;
 	ret->config = def->config;
 	ret->is_clock = def->is_clock;
-	ret->kernel = wish->kernel;
-	ret->user = wish->user;
+	ret->kernel = wish->kernel && !def->only_user;
+	ret->user = wish->user && !def->only_kernel;
+	ret->is_narrowed = def->only_user || def->only_kernel;
+	ret->precise = def->precise;
+	ret->branch_stack = wish->branch_stack;
 	ret->callchain = wish->callchain;
 	ret->has_lost = true;
 	ret->more_fields = wish->more_fields;
@@ -107,7 +118,9 @@ static void event_init(const struct perf_event_spec *def, const struct perf_even
 	ret->frequency_hz = wish->frequency_hz;
 	/* A clock's rate is exact by its period; the kernel's frequency control was seen to drift with cpu-clock. */
 	ret->period = def->is_clock ? (NS_PER_S + wish->frequency_hz / 2) / wish->frequency_hz : 0;
-	if (def->type == PERF_TYPE_TRACEPOINT) { /* each one, as perf does */
+	if (wish->period) {
+		ret->period = wish->period;
+	} else if (def->type == PERF_TYPE_TRACEPOINT) { /* each one, as perf does */
 		ret->period = 1;
 	}
 }
@@ -144,6 +157,15 @@ static int try_open(struct perf_event *event)
 		event->has_lost = false;
 		perf_event_fill(event, &attr);
 		fd = perf_event_open(&attr, 0, -1);
+	}
+	while ((fd == -EOPNOTSUPP || fd == -EINVAL) && event->precise) {
+		event->precise--;
+		perf_event_fill(event, &attr);
+		fd = perf_event_open(&attr, 0, -1);
+		if (fd >= 0) {
+			note_add(event, "the exact instruction (:p) is not given here as asked, continuing "
+					"with less");
+		}
 	}
 	if ((fd == -EACCES || fd == -EPERM) && event->kernel && event->user) {
 		event->kernel = false;
@@ -187,50 +209,72 @@ static bool does_count(const struct perf_event *event)
 	return got >= (ssize_t)sizeof(value[0]) && value[0] > 0;
 }
 
-/* Whether the error says that the machine lacks the event, rather than that we may not use it. */
-static bool is_missing(int error)
+/* Events that any running program makes: where they stay 0, the machine does not count. */
+static bool always_counts(const struct perf_event_spec *spec)
 {
-	return error == -ENOENT || error == -EOPNOTSUPP || error == -ENODEV || error == -ENXIO ||
-	       error == -EBUSY;
+	return spec->type == PERF_TYPE_HARDWARE &&
+	       (spec->config == PERF_COUNT_HW_CPU_CYCLES || spec->config == PERF_COUNT_HW_INSTRUCTIONS);
+}
+
+/* One word. Returns 0, or refusal->status: PFC_ENOTSUP where the machine lacks it. */
+static int choose_spec(const struct perf_event_spec *spec, const struct perf_event_wish *wish,
+		       struct perf_event *ret, struct perf_refusal *refusal)
+{
+	struct perf_event event;
+	int rc;
+
+	event_init(spec, wish, &event);
+	if (!event.kernel && !event.user) {
+		return perf_refusal_set(refusal, PFC_EINVAL, "user and kernel code are both left out",
+					"take the modifier away, or set kernel = yes", "event %.64s",
+					spec->name);
+	}
+	clamp_stack(&event);
+	rc = try_open(&event);
+	if (rc == 0 && always_counts(spec) && !does_count(&event)) {
+		rc = -ENOENT;
+	}
+	if (rc < 0) {
+		return perf_refusal_explain(-rc, spec->name, 0, -1, refusal);
+	}
+	*ret = event;
+	return 0;
+}
+
+/* What every machine has. The note says why it is not what was asked for. */
+static int choose_clock(const struct perf_event_wish *wish, const char *note, struct perf_event *ret,
+			struct perf_refusal *refusal)
+{
+	struct perf_event_spec spec;
+	int rc;
+
+	(void)perf_spec_parse("cpu-clock", &spec);
+	rc = choose_spec(&spec, wish, ret, refusal);
+	if (rc == 0) {
+		note_add(ret, note);
+	}
+	return rc;
 }
 
 static int choose_auto(const struct perf_event_wish *wish, struct perf_event *ret,
 		       struct perf_refusal *refusal)
 {
 	struct perf_event_spec spec;
-	struct perf_event event;
-	char text[128];
-	int rc;
+	char text[480];
 
 	(void)perf_spec_parse("cycles", &spec);
-	event_init(&spec, wish, &event);
-	clamp_stack(&event);
-	rc = try_open(&event);
-	if (rc == 0 && does_count(&event)) {
-		*ret = event;
+	if (choose_spec(&spec, wish, ret, refusal) == 0) {
 		return 0;
 	}
-	snprintf(text, sizeof(text), "hardware cycles: %s; sampling cpu-clock instead",
-		 rc == 0          ? "they do not count here"
-		 : is_missing(rc) ? "not on this machine"
-				  : strerror(-rc));
-	(void)perf_spec_parse("cpu-clock", &spec);
-	event_init(&spec, wish, &event);
-	note_add(&event, text);
-	clamp_stack(&event);
-	rc = try_open(&event);
-	if (rc < 0) {
-		return perf_refusal_explain(-rc, "cpu-clock", 0, -1, refusal);
-	}
-	*ret = event;
-	return 0;
+	snprintf(text, sizeof(text), "hardware cycles are not sampled (%s); sampling cpu-clock instead",
+		 refusal->why);
+	return choose_clock(wish, text, ret, refusal);
 }
 
 int perf_event_choose(const struct perf_event_wish *wish, struct perf_event *ret,
 		      struct perf_refusal *refusal)
 {
 	struct perf_event_spec spec;
-	struct perf_event event;
 	int rc;
 
 	if (strcmp(wish->name, "auto") == 0) {
@@ -238,16 +282,19 @@ int perf_event_choose(const struct perf_event_wish *wish, struct perf_event *ret
 	}
 	rc = perf_spec_parse(wish->name, &spec);
 	if (rc != 0) {
-		return perf_event_refuse_word("event", wish->name, rc, refusal);
+		return perf_event_refuse_word("events", wish->name, rc, refusal);
 	}
-	event_init(&spec, wish, &event);
-	clamp_stack(&event);
-	rc = try_open(&event);
-	if (rc < 0) {
-		return perf_refusal_explain(-rc, spec.name, 0, -1, refusal);
-	}
-	*ret = event;
-	return 0;
+	return choose_spec(&spec, wish, ret, refusal);
+}
+
+/* An event of the CPU itself, which virtual machines often lack; one that only the kernel can make is never replaced. */
+static bool is_hardware(const char *word)
+{
+	struct perf_event_spec spec;
+
+	return perf_spec_parse(word, &spec) == 0 &&
+	       (spec.type == PERF_TYPE_HARDWARE || spec.type == PERF_TYPE_HW_CACHE ||
+		spec.type == PERF_TYPE_RAW);
 }
 
 int perf_event_choose_first(const struct perf_event_wish *wish, const char *const *words, uint32_t word_count,
@@ -255,6 +302,7 @@ int perf_event_choose_first(const struct perf_event_wish *wish, const char *cons
 {
 	struct perf_event_wish one = *wish;
 	char lacking[160] = "";
+	bool all_hardware = true;
 	char text[256];
 	int rc = PFC_EINVAL;
 
@@ -265,12 +313,22 @@ int perf_event_choose_first(const struct perf_event_wish *wish, const char *cons
 			snprintf(text, sizeof(text), "not on this machine: %s; sampling %s instead", lacking,
 				 ret->name);
 			note_add(ret, text);
+			ret->is_substitute = true;
 		}
 		if (rc != PFC_ENOTSUP) {
 			return rc;
 		}
+		all_hardware = all_hardware && is_hardware(words[i]);
 		snprintf(lacking + strlen(lacking), sizeof(lacking) - strlen(lacking), "%s%s", i ? ", " : "",
 			 words[i]);
+	}
+	if (word_count && all_hardware && !wish->branch_stack) {
+		snprintf(text, sizeof(text), "not on this machine: %s; sampling cpu-clock instead", lacking);
+		one = *wish;
+		one.period = 0; /* it was a number of other events */
+		rc = choose_clock(&one, text, ret, refusal);
+		ret->is_substitute = rc == 0;
+		return rc;
 	}
 	return word_count ? rc : perf_event_choose(wish, ret, refusal);
 }

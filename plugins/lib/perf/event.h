@@ -32,12 +32,14 @@
 struct perf_event_wish {
 	const char *name;      /* "auto", "cycles", ... */
 	uint64_t frequency_hz; /* > 0 */
+	uint64_t period;       /* of events, or ns of a clock, between samples; 0: by frequency_hz */
 	uint32_t max_stack;
 	bool callchain;
 	bool kernel;
 	bool user;
 	uint32_t
 		user_stack_bytes; /* > 0: registers and so much user stack with each sample, a multiple of 8 */
+	bool branch_stack;        /* the CPU's record of calls (LBR) */
 	uint64_t more_fields;     /* PERF_SAMPLE_ADDR, PERF_SAMPLE_RAW: what record.h reads besides */
 };
 
@@ -50,7 +52,12 @@ struct perf_event {
 	bool kernel;    /* kernel code is seen */
 	bool user;      /* user code is seen */
 	bool callchain; /* by frame pointers; with user_stack_bytes the kernel's part only */
-	bool has_lost;  /* the kernel counts lost samples by event (PERF_FORMAT_LOST, Linux 6.0) */
+	bool branch_stack;
+	bool task;          /* forks and exits are told in the ring too; for the caller to set */
+	bool is_narrowed;   /* by its modifiers: what else is counted need not be */
+	bool is_substitute; /* the machine lacks what was asked for: the note says it */
+	uint8_t precise;    /* the kernel's precise_ip that it gave */
+	bool has_lost;      /* the kernel counts lost samples by event (PERF_FORMAT_LOST, Linux 6.0) */
 	uint32_t max_stack;
 	uint64_t more_fields;
 	uint32_t user_stack_bytes; /* 0: user stacks are not copied */
@@ -63,7 +70,10 @@ struct perf_event {
 int perf_event_choose(const struct perf_event_wish *wish, struct perf_event *ret,
 		      struct perf_refusal *refusal);
 
-/** Likewise the first of several that this machine has; a note says which it lacks. Without words: wish->name. */
+/**
+ * Likewise the first of several that this machine has; a note says which it lacks. Where it lacks all, and all are events of
+ * the CPU: cpu-clock. Without words: wish->name.
+ */
 int perf_event_choose_first(const struct perf_event_wish *wish, const char *const *words, uint32_t word_count,
 			    struct perf_event *ret, struct perf_refusal *refusal);
 

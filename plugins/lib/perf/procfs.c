@@ -161,6 +161,21 @@ uint64_t perf_procfs_stack_pointer(int32_t pid, int32_t tid)
 	return before ? strtoull(before + 1, NULL, 16) : 0;
 }
 
+/* /proc/PID/stat: "pid (name) state ppid ..."; the name may hold anything. */
+int32_t perf_procfs_parent(int32_t pid)
+{
+	char path[64];
+	char text[512];
+	char *after;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (read_text(path, text, sizeof(text)) <= 0) {
+		return 0;
+	}
+	after = strrchr(text, ')');
+	return after && strlen(after) > 4 ? (int32_t)strtol(after + 4, NULL, 10) : 0;
+}
+
 int perf_procfs_thread_name(int32_t pid, int32_t tid, char *to, size_t to_bytes)
 {
 	char path[64];

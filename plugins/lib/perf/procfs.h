@@ -34,6 +34,9 @@ int perf_procfs_parse_cpus(const char *text, struct perf_id_list *list);
 /** The user stack pointer of a thread that waits in the kernel; 0 of one that runs, has gone, or that we may not read. */
 uint64_t perf_procfs_stack_pointer(int32_t pid, int32_t tid);
 
+/** The process that made this one, or that took it over; 0 when that cannot be told. */
+int32_t perf_procfs_parent(int32_t pid);
+
 /** The name of a thread, without the newline. Returns 0 or -errno. */
 int perf_procfs_thread_name(int32_t pid, int32_t tid, char *to, size_t to_bytes);
 

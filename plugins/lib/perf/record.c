@@ -67,6 +67,21 @@ static void take_raw(struct cursor *cursor, struct perf_record_sample *ret)
 	cursor->left -= words;
 }
 
+/* A number and so many entries of three words. */
+static void take_branches(struct cursor *cursor, struct perf_record_sample *ret)
+{
+	uint64_t count = take(cursor);
+
+	if (cursor->failed || count > cursor->left / 3) {
+		cursor->failed = true;
+		return;
+	}
+	ret->branches = cursor->at;
+	ret->branch_count = count;
+	cursor->at += count * 3;
+	cursor->left -= count * 3;
+}
+
 static void take_regs(struct cursor *cursor, struct perf_record_sample *ret)
 {
 	uint64_t count = (uint64_t)__builtin_popcountll(PERF_USER_REGS);
@@ -142,6 +157,9 @@ bool perf_record_parse_sample(const struct perf_event_header *header, uint64_t s
 	if (sample_type & PERF_SAMPLE_RAW) {
 		take_raw(&cursor, ret);
 	}
+	if (sample_type & PERF_SAMPLE_BRANCH_STACK) {
+		take_branches(&cursor, ret);
+	}
 	if (sample_type & PERF_SAMPLE_REGS_USER) {
 		take_regs(&cursor, ret);
 	}
@@ -189,6 +207,33 @@ void perf_record_part_chain(const struct perf_record_sample *sample, struct perf
 			ret->user_count = 1;
 		}
 	}
+}
+
+uint32_t perf_record_branch_chain(const struct perf_record_sample *sample, uint64_t *to, uint32_t room)
+{
+	uint32_t used = 0;
+
+	if (room > 0 && !sample->is_kernel) {
+		to[used++] = sample->ip;
+	}
+	for (uint64_t i = 0; i < sample->branch_count && used < room; i++) {
+		to[used++] = sample->branches[i * 3];
+	}
+	return used;
+}
+
+bool perf_record_parse_fork(const struct perf_event_header *header, int32_t *ret_pid, int32_t *ret_parent_pid)
+{
+	struct cursor cursor = body_of(header);
+	int32_t pid, parent_pid;
+
+	take_pair(&cursor, &pid, &parent_pid);
+	if (cursor.failed || pid == parent_pid) {
+		return false;
+	}
+	*ret_pid = pid;
+	*ret_parent_pid = parent_pid;
+	return true;
 }
 
 uint64_t perf_record_parse_lost(const struct perf_event_header *header)

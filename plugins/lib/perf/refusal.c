@@ -61,7 +61,15 @@ static void say_denied(const struct perf_refusal_facts *facts, struct perf_refus
 {
 	char why[320];
 
-	if (!may_perf(facts)) {
+	if (!may_perf(facts) && facts->is_every_process) {
+		snprintf(why, sizeof(why),
+			 "%s (whatever runs on a CPU is sampled only with CAP_PERFMON, or "
+			 "kernel.perf_event_paranoid <= 0; it is %lld)",
+			 strerror(facts->error), (long long)facts->paranoid);
+		say(ret, PFC_EPERM, why,
+		    "run as root, or setcap cap_perfmon+ep on profcore, or: sysctl "
+		    "kernel.perf_event_paranoid=0");
+	} else if (!may_perf(facts)) {
 		snprintf(why, sizeof(why),
 			 "%s (kernel.perf_event_paranoid = %lld and CAP_PERFMON is missing)",
 			 strerror(facts->error), (long long)facts->paranoid);
@@ -112,7 +120,7 @@ static void say_missing(const struct perf_refusal_facts *facts, const char *even
 		 "this machine does not have the event %s (%s): no hardware counters here, as in most "
 		 "virtual machines",
 		 event, strerror(facts->error));
-	say(ret, PFC_ENOTSUP, why, "use event = cpu-clock, or event = auto");
+	say(ret, PFC_ENOTSUP, why, "use events = cpu-clock, or events = auto");
 }
 
 static void say_invalid(const struct perf_refusal_facts *facts, struct perf_refusal *ret)
@@ -121,7 +129,7 @@ static void say_invalid(const struct perf_refusal_facts *facts, struct perf_refu
 
 	snprintf(why, sizeof(why), "%s (kernel.perf_event_max_sample_rate = %lld)", strerror(facts->error),
 		 (long long)facts->max_rate);
-	say(ret, PFC_ENOTSUP, why, "use a lower frequency, or event = cpu-clock");
+	say(ret, PFC_ENOTSUP, why, "use a lower frequency, or events = cpu-clock");
 }
 
 void perf_refusal_reason(const struct perf_refusal_facts *facts, const char *event, struct perf_refusal *ret)
@@ -190,6 +198,7 @@ int perf_refusal_explain(int error, const char *event, int32_t pid, int32_t cpu,
 	}
 	perf_refusal_gather(error, &facts);
 	facts.is_other_process = pid > 0 && pid != getpid();
+	facts.is_every_process = pid < 0;
 	snprintf(ret->what, sizeof(ret->what), "perf_event_open of %s%s%s", event, whom, where);
 	perf_refusal_reason(&facts, event, ret);
 	return ret->status;

@@ -23,6 +23,7 @@ struct perf_refusal {
 struct perf_refusal_facts {
 	int error; /* errno of perf_event_open or of mmap */
 	bool is_mmap;
+	bool is_every_process; /* it was for whatever runs on a CPU */
 	bool is_other_process; /* the event was for a process that is not us */
 	int64_t paranoid;      /* kernel.perf_event_paranoid */
 	uint64_t caps;         /* CapEff */
@@ -37,7 +38,7 @@ void perf_refusal_gather(int error, struct perf_refusal_facts *ret);
 /** Fill why, hint and status from the facts; `event` is the event's name. */
 void perf_refusal_reason(const struct perf_refusal_facts *facts, const char *event, struct perf_refusal *ret);
 
-/** Gather and explain a failed perf_event_open of an event on a process (0: ourselves) and CPU (-1: any). Returns the status. */
+/** Gather and explain a failed perf_event_open of an event on a process (0: ourselves, -1: all) and CPU (-1: any). Returns the status. */
 int perf_refusal_explain(int error, const char *event, int32_t pid, int32_t cpu, struct perf_refusal *ret);
 
 /** Fill a refusal; `what` is a format. Returns status. */

@@ -24,6 +24,7 @@ struct perf_ring {
 	uint64_t tail;       /* start of what was not read yet */
 	uint64_t published;  /* the tail that the kernel knows */
 	uint64_t corrupt;    /* records that made no sense: the rest of that drain was thrown away */
+	uint64_t lost;       /* for the caller, as the records say */
 	uint64_t *bounce;    /* 64 KiB: a record that wraps is put together here */
 };
 

@@ -11,27 +11,32 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+#define EVENT(name_, type_, config_, is_clock_)                                                              \
+	{                                                                                                    \
+		.name = (name_), .type = (type_), .config = (config_), .is_clock = (is_clock_)               \
+	}
+
 /* Where several names mean the same, the first is the one that is shown. */
 static const struct perf_event_spec specs[] = {
-	{ "cpu-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, true },
-	{ "task-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK, true },
-	{ "cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, false },
-	{ "ref-cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_REF_CPU_CYCLES, false },
-	{ "bus-cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BUS_CYCLES, false },
-	{ "instructions", PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS, false },
-	{ "cache-references", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_REFERENCES, false },
-	{ "cache-misses", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_MISSES, false },
-	{ "branches", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_INSTRUCTIONS, false },
-	{ "branch-misses", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_MISSES, false },
-	{ "stalled-cycles-frontend", PERF_TYPE_HARDWARE, PERF_COUNT_HW_STALLED_CYCLES_FRONTEND, false },
-	{ "stalled-cycles-backend", PERF_TYPE_HARDWARE, PERF_COUNT_HW_STALLED_CYCLES_BACKEND, false },
-	{ "page-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS, false },
-	{ "minor-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MIN, false },
-	{ "major-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MAJ, false },
-	{ "context-switches", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES, false },
-	{ "cpu-migrations", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_MIGRATIONS, false },
-	{ "alignment-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_ALIGNMENT_FAULTS, false },
-	{ "emulation-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_EMULATION_FAULTS, false },
+	EVENT("cpu-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, true),
+	EVENT("task-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK, true),
+	EVENT("cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, false),
+	EVENT("ref-cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_REF_CPU_CYCLES, false),
+	EVENT("bus-cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BUS_CYCLES, false),
+	EVENT("instructions", PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS, false),
+	EVENT("cache-references", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_REFERENCES, false),
+	EVENT("cache-misses", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_MISSES, false),
+	EVENT("branches", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_INSTRUCTIONS, false),
+	EVENT("branch-misses", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_MISSES, false),
+	EVENT("stalled-cycles-frontend", PERF_TYPE_HARDWARE, PERF_COUNT_HW_STALLED_CYCLES_FRONTEND, false),
+	EVENT("stalled-cycles-backend", PERF_TYPE_HARDWARE, PERF_COUNT_HW_STALLED_CYCLES_BACKEND, false),
+	EVENT("page-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS, false),
+	EVENT("minor-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MIN, false),
+	EVENT("major-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MAJ, false),
+	EVENT("context-switches", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES, false),
+	EVENT("cpu-migrations", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_MIGRATIONS, false),
+	EVENT("alignment-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_ALIGNMENT_FAULTS, false),
+	EVENT("emulation-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_EMULATION_FAULTS, false),
 };
 
 /* perf's other names. */
@@ -118,7 +123,42 @@ static int tracepoint_id(const char *folder, const char *word, size_t colon, uin
 	return rc;
 }
 
-int perf_spec_parse_in(const char *word, const char *const *folders, size_t folder_count,
+/* The caches, the operations and the results of perf's generic cache events, in the order of the kernel's numbers. */
+static const char *const caches[] = { "L1-dcache", "L1-icache", "LLC", "dTLB", "iTLB", "branch", "node" };
+static const char *const operations[] = { "load", "store", "prefetch" };
+
+/* "LLC-loads", "LLC-load-misses", "L1-dcache-prefetches". */
+static bool parse_cache(const char *word, uint64_t *ret)
+{
+	for (uint64_t c = 0; c < COUNT_OF(caches); c++) {
+		size_t length = strlen(caches[c]);
+
+		if (strncmp(word, caches[c], length) != 0 || word[length] != '-') {
+			continue;
+		}
+		for (uint64_t o = 0; o < COUNT_OF(operations); o++) {
+			const char *rest = word + length + 1;
+			size_t used = strlen(operations[o]);
+
+			if (strncmp(rest, operations[o], used) != 0) {
+				continue;
+			}
+			rest += used;
+			if (strcmp(rest, "-misses") == 0) {
+				*ret = c | o << 8 | (uint64_t)PERF_COUNT_HW_CACHE_RESULT_MISS << 16;
+				return true;
+			}
+			if (strcmp(rest, "s") == 0 || strcmp(rest, "es") == 0) {
+				*ret = c | o << 8;
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* A word without modifiers. */
+static int parse_plain(const char *word, const char *const *folders, size_t folder_count,
 		       struct perf_event_spec *ret)
 {
 	struct perf_event_spec spec = { .name = canonical(word) };
@@ -131,8 +171,8 @@ int perf_spec_parse_in(const char *word, const char *const *folders, size_t fold
 			return 0;
 		}
 	}
-	if (parse_raw(word, &spec.config)) {
-		spec.type = PERF_TYPE_RAW;
+	if (parse_raw(word, &spec.config) || parse_cache(word, &spec.config)) {
+		spec.type = word[0] == 'r' ? PERF_TYPE_RAW : PERF_TYPE_HW_CACHE;
 		*ret = spec;
 		return 0;
 	}
@@ -149,6 +189,55 @@ int perf_spec_parse_in(const char *word, const char *const *folders, size_t fold
 		*ret = spec;
 	}
 	return rc == -EPERM ? -EACCES : rc;
+}
+
+/* What follows the last colon, where it is made of u, k and p only. */
+static bool parse_modifiers(const char *text, struct perf_event_spec *spec)
+{
+	bool user = false, kernel = false;
+
+	if (text[0] == '\0' || strspn(text, "ukp") != strlen(text)) {
+		return false;
+	}
+	for (; *text; text++) {
+		user = user || *text == 'u';
+		kernel = kernel || *text == 'k';
+		spec->precise += *text == 'p';
+	}
+	spec->only_user = user && !kernel;
+	spec->only_kernel = kernel && !user;
+	spec->is_modified = true;
+	return spec->precise <= 3;
+}
+
+int perf_spec_parse_in(const char *word, const char *const *folders, size_t folder_count,
+		       struct perf_event_spec *ret)
+{
+	const char *colon = strrchr(word, ':');
+	struct perf_event_spec modifiers = { 0 };
+	struct perf_event_spec spec;
+	char plain[160];
+	int rc;
+
+	if (!colon || colon == word || !parse_modifiers(colon + 1, &modifiers)) {
+		return parse_plain(word, folders, folder_count, ret);
+	}
+	if (snprintf(plain, sizeof(plain), "%.*s", (int)(colon - word), word) >= (int)sizeof(plain)) {
+		return -EINVAL;
+	}
+	rc = parse_plain(plain, folders, folder_count, &spec);
+	if (rc == -EINVAL) { /* a tracepoint that is called so */
+		return parse_plain(word, folders, folder_count, ret);
+	}
+	if (rc == 0) {
+		*ret = spec;
+		ret->name = word;
+		ret->only_user = modifiers.only_user;
+		ret->only_kernel = modifiers.only_kernel;
+		ret->precise = modifiers.precise;
+		ret->is_modified = true;
+	}
+	return rc;
 }
 
 int perf_spec_parse(const char *word, struct perf_event_spec *ret)

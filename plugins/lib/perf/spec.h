@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Events in perf's words: "cycles", "page-faults", "r1a2", "sched:sched_switch". What a word means, not whether it works. */
+/*
+ * Events in perf's words: "cycles", "page-faults", "L1-dcache-load-misses", "r1a2", "sched:sched_switch", each also with
+ * modifiers: ":u", ":k", ":p". What a word means, not whether it works.
+ */
 #ifndef LIB_PERF_SPEC_H
 #define LIB_PERF_SPEC_H
 
@@ -9,10 +12,14 @@
 
 struct perf_event_spec {
 	const char *
-		name; /* as perf calls it where it has several; raw events and tracepoints: as given, borrowed */
+		name; /* as perf calls it where it has several; raw events, tracepoints and modified ones: as given, borrowed */
 	uint32_t type;
 	uint64_t config;
-	bool is_clock; /* counts ns of CPU time */
+	bool is_clock;    /* counts ns of CPU time */
+	bool only_user;   /* :u */
+	bool only_kernel; /* :k; with both letters neither is set */
+	uint8_t precise;  /* how many p: 1 to 3 */
+	bool is_modified;
 };
 
 /**
