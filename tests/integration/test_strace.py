@@ -1,0 +1,304 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""strace by BPF: time off the CPU against clocks of the program itself, stacks with the callers that wait, books that close."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import threading
+import time
+
+import harness
+from harness import check_in, profcore_json
+
+CONFIG = """\
+[run]
+name     = waits
+duration = {duration}
+output   = {out}
+
+[target]
+{target}
+
+[plugin:strace]
+backend = bpf
+{options}
+{more}
+"""
+
+WAITS = ("nap", "save", "queue_up", "fetch")
+
+
+class Run:
+    """One run: the tables of strace.syscalls, and the stacks as lists of names, innermost first, with their weights."""
+
+    def __init__(self, tmp, target, options="", more="", duration="20s", code=0, **how):
+        harness.need("bpf")
+        out = pathlib.Path(tmp) / "out"
+        config = pathlib.Path(tmp) / "strace.ini"
+        config.write_text(CONFIG.format(out=out, target=target, duration=duration, options=options, more=more))
+        self.result = harness.profcore("-c", config, "--json", **how).expect(code)
+        self.folder = (out / "latest").resolve()
+        shown = profcore_json("artifact", "show", self.folder, "strace.syscalls", "--json")
+        self.facts, self.lost, self.tables = shown["facts"], shown["lost"], shown["tables"]
+
+    def total(self, column, *names, table="calls"):
+        return sum(row[column] for row in self.tables[table] if row["name"] in names)
+
+    def stacks(self):
+        """(names, weight, tid) of each sample."""
+        shown = profcore_json("artifact", "show", self.folder, "strace.stacks", "--json")["tables"]
+        strings = [row["text"] for row in shown["strings"]]
+        names = {}
+        for row in shown["frames"]:
+            names.setdefault(row["location"], []).append(strings[row["function"]])
+        chains = [()]
+        for row in shown["stacks"][1:]:
+            chains.append(tuple(reversed(names.get(row["location"], ["?"]))) + chains[row["parent"]])
+        return [(chains[row["stack"]], row["weight"], row["tid"]) for row in shown["samples"]]
+
+    def truth(self):
+        """What a launched program printed."""
+        return json.loads((self.folder / "logs" / "target.log").read_text())
+
+
+def command(*words):
+    return "command = " + " ".join(str(word) for word in words)
+
+
+def off(actual, expected):
+    return abs(actual - expected) / expected
+
+
+# ---- how long ----
+
+
+def test_waits_are_as_long_as_they_were(tmp):
+    """Tier 0, nothing at any call: the sums per call are within 2 % of the clocks around them."""
+    run = Run(tmp, command(harness.workload("waits"), 60), cwd=tmp)
+    truth = run.truth()
+    for names, expected in ((("clock_nanosleep",), truth["nap"] + truth["hold_lock"] + truth["rounds"] * 3.1e6),
+                            (("fsync",), truth["save_off"])):
+        seen = run.total("blocked_ns", *names) + run.total("runnable_ns", *names)
+        assert off(seen, expected) < (0.02 if "fsync" not in names else 0.05), (names, seen, expected)
+    assert run.total("calls", "clock_nanosleep") == 0, "calls are not counted in this mode"
+    assert run.total("waits", "clock_nanosleep") == 3 * truth["rounds"], run.tables["calls"]
+    assert run.lost == {}, run.lost
+
+
+def test_books_close(tmp):
+    """On the CPU + runnable + blocked = wall for each thread, and the first is what the kernel itself says."""
+    run = Run(tmp, command(harness.workload("waits"), 40), cwd=tmp)
+    threads = run.tables["threads"]
+    assert len(threads) == 3, threads
+    for row in threads:
+        parts = sum(row[name] for name in ("on_cpu_ns", "run_queue_ns", "preempted_ns", "blocked_syscall_ns",
+                                           "blocked_fault_ns", "blocked_other_ns"))
+        assert row["complete"] == 1 and row["ended"] == 1, row
+        assert row["wall_ns"] - parts == row["residue_ns"], row
+        assert abs(row["residue_ns"]) <= row["wall_ns"] * 0.005, row
+        assert abs(row["on_cpu_ns"] - row["kernel_cpu_ns"]) < max(2e6, row["on_cpu_ns"] * 0.1), row
+        assert row["blocked_syscall_ns"] > row["wall_ns"] / 2, row
+
+
+# ---- where ----
+
+
+def caller_share(run, names):
+    """Of the samples' weight that waits in code of the program, how much names one of its waiting functions."""
+    found = whole = 0
+    for chain, weight, tid in run.stacks():
+        whole += 1
+        found += any(name in chain for name in names)
+    return found / whole, whole
+
+
+def check_callers(run, minimum=0.99):
+    names = WAITS + ("hold_lock", "answer", "main")
+    share, count = caller_share(run, WAITS + ("hold_lock", "answer"))
+    stacks = run.stacks()
+    for name in WAITS:
+        assert any(name in chain for chain, _, _ in stacks), f"no stack of {name}"
+    # main itself waits for its threads and at the barrier: all others are in the functions that wait
+    inner = [chain for chain, _, _ in stacks if not ("main" in chain and not any(n in chain for n in WAITS))]
+    good = sum(any(name in chain for name in names[:-1]) for chain in inner)
+    assert len(inner) >= 100, len(inner)
+    assert good >= minimum * len(inner), [chain for chain in inner if not any(n in chain for n in names[:-1])][:5]
+    return share, count
+
+
+def test_stacks_have_the_caller(tmp):
+    check_callers(Run(tmp, command(harness.workload("waits"), 60), "min_wait = 1ms", cwd=tmp))
+
+
+def test_stacks_have_the_caller_without_frame_pointers(tmp):
+    run = Run(tmp, command(harness.workload("waits-nofp"), 60), "min_wait = 1ms", cwd=tmp)
+    check_callers(run)
+    kernel = [chain for chain, _, _ in run.stacks() if "nap" in chain]
+    assert all(any("nanosleep" in name for name in chain) for chain in kernel), kernel[:3]
+
+
+def test_stacks_of_older_kernels(tmp):
+    """Taken at the switch, as where the sleeper cannot do it."""
+    run = Run(tmp, command(harness.workload("waits-nofp"), 60), "min_wait = 1ms\nstack_at = switch", cwd=tmp)
+    assert run.facts["stacks_by"] == "at the switch"
+    check_callers(run)
+
+
+def test_stacks_weigh_what_was_waited(tmp):
+    run = Run(tmp, command(harness.workload("waits-nofp"), 60), "min_wait = 1ms", cwd=tmp)
+    truth = run.truth()
+    weights = {name: sum(weight for chain, weight, _ in run.stacks() if name in chain) for name in WAITS}
+    for name in ("nap", "queue_up", "fetch"):
+        assert off(weights[name], truth[name]) < 0.05, (name, weights[name], truth[name])
+
+
+def test_a_thread_that_never_wakes_has_a_stack(tmp):
+    """The window ends while it sleeps: no switch told of it, and yet its wait and its stack are there."""
+    sleeper = subprocess.Popen([harness.workload("sleeper"), "60"], stdout=subprocess.PIPE)
+    try:
+        sleeper.stdout.readline()
+        run = Run(tmp, f"pid = {sleeper.pid}", duration="1s")
+        ((chain, weight, _),) = run.stacks()
+        assert "main" in chain, chain
+        assert 0.9e9 < weight < 1.5e9, weight
+        (row,) = run.tables["threads"]
+        assert row["blocked_syscall_ns"] == row["wall_ns"] and row["residue_ns"] == 0, row
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+# ---- who is traced ----
+
+
+def test_sixteen_processes_are_counted_exactly(tmp):
+    program = harness.workload("syscalls")
+    script = tmp / "sixteen"
+    script.write_text(f"#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do {program} pids=20000 & done\nwait\n")
+    script.chmod(0o755)
+    run = Run(tmp, command(script), "calls = all", duration="60s")
+    rows = [row for row in run.tables["calls"] if row["name"] == "getppid" and row["process"] == "syscalls"]
+    assert [row["calls"] for row in rows] == [20000] * 16, rows
+    assert run.lost == {} and run.facts["unmatched"] == 0, (run.lost, run.facts)
+
+
+def test_others_are_left_out(tmp):
+    """A pid is a pid: a process beside it makes the same calls, and none is counted."""
+    with contextlib.ExitStack() as stack:
+        pids = []
+        for count in (2000000000, 2000000000):
+            process = subprocess.Popen([harness.workload("syscalls"), f"pids={count}"], stdout=subprocess.DEVNULL)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            pids.append(process.pid)
+        run = Run(tmp, f"pid = {pids[0]}", "calls = all", duration="1s")
+    assert {row["pid"] for row in run.tables["calls"]} == {pids[0]}, run.tables["calls"]
+
+
+def test_a_control_group_is_followed(tmp):
+    """All that runs in it, with what comes in later, as a container's processes do."""
+    harness.need("bpf")
+    roots = [line.split()[1] for line in open("/proc/mounts") if line.split()[2] == "cgroup2"]
+    if not roots:
+        harness.skip("cgroup2", "no unified hierarchy is mounted")
+    group = pathlib.Path(roots[0]) / f"profcore-test-{os.getpid()}"
+    group.mkdir()
+    try:
+        first = subprocess.Popen([harness.workload("sleeper"), "30"], stdout=subprocess.DEVNULL)
+        (group / "cgroup.procs").write_text(str(first.pid))
+
+        def join():
+            time.sleep(1.5)
+            subprocess.run(["/bin/sh", "-c", f"echo $$ > {group}/cgroup.procs; exec {harness.workload('syscalls')} pids=1234"],
+                           stdout=subprocess.DEVNULL)
+
+        late = threading.Thread(target=join)
+        late.start()
+        run = Run(tmp, f"cgroup = {group}", "calls = all", duration="3s")
+        late.join()
+        assert run.total("calls", "getppid") == 1234, run.tables["calls"]
+        assert first.pid in {row["pid"] for row in run.tables["threads"]}, run.tables["threads"]
+    finally:
+        first.kill()
+        first.wait()
+        harness.wait_until(lambda: not (group / "cgroup.procs").read_text(), 5, "the group is empty")
+        group.rmdir()
+
+
+def test_thousands_of_threads(tmp):
+    """Each has a book; with room for fewer, what the others do is a loss that is told."""
+    many = 5000
+    run = Run(tmp, command(harness.workload("syscalls"), f"threads={many}"), "calls = all", duration="60s")
+    assert len(run.tables["threads"]) == many + 1, len(run.tables["threads"])
+    assert run.total("calls", "read") >= many * 10
+    assert run.lost == {}, run.lost
+
+
+# ---- what is lost is told ----
+
+
+def test_a_full_ring_is_told(tmp):
+    run = Run(tmp, command(harness.workload("syscalls"), "reads=100000"), "calls = all\nslow = 0\nring = 64KiB\nslow_limit = 100000000",
+              duration="60s")
+    kept = len(run.tables["slow"])
+    assert run.lost["ring_full_calls"] > 0, run.lost
+    counted = sum(row["calls"] for row in run.tables["calls"])
+    assert kept + run.lost["ring_full_calls"] == counted, (kept, run.lost, counted)
+    assert run.total("calls", "read") >= 100000, "what the ring lost, the sums have"
+
+
+def test_too_few_slots_are_told(tmp):
+    holder = tmp / "crowd.py"
+    holder.write_text("import threading, time\n"
+                      "threads = [threading.Thread(target=time.sleep, args=(3,)) for _ in range(1500)]\n"
+                      "for thread in threads: thread.start()\nprint('up', flush=True)\n")
+    crowd = subprocess.Popen(["python3", holder], stdout=subprocess.PIPE, text=True)
+    try:
+        crowd.stdout.readline()
+        run = Run(tmp, f"pid = {crowd.pid}", "threads = 1024", duration="1s")
+    finally:
+        crowd.kill()
+        crowd.wait()
+    assert run.lost["no_thread_slot"] > 0, run.lost
+    assert 1000 <= len(run.tables["threads"]) <= 1024, len(run.tables["threads"])
+
+
+def test_beside_cpu_samples(tmp):
+    """In one window with perf-cpu: each signal has its picture."""
+    with harness.Backend("--work-us", 2000) as backend:
+        load = threading.Thread(target=backend.hammer, kwargs={"path": "/slow?mode=lock", "seconds": 3, "connections": 4})
+        load.start()
+        run = Run(tmp, f"pid = {backend.pid}", "min_wait = 1ms", "[plugin:perf-cpu]\n[plugin:flamegraph]", duration="2s")
+        load.join()
+        truth = backend.truth()
+    names = {path.name for path in run.folder.iterdir()}
+    assert {"flamegraph.cpu.svg", "flamegraph.off-cpu.svg"} <= names, names
+    check_in("rebuild_cache", (run.folder / "flamegraph.off-cpu.svg").read_text())
+    assert truth["lock_wait"]["ns"] > 0
+    assert run.total("blocked_ns", "futex") > 0
+
+
+def test_without_bpf_another_does_it(tmp):
+    """auto goes on without the capabilities, and says so; asked for by name it is refused with a remedy."""
+    harness.need("bpf")
+    setpriv = harness.need_tool("setpriv")
+    config = tmp / "auto.ini"
+    config.write_text(CONFIG.format(out=tmp / "out", duration="10s", target=command(harness.workload("syscalls"), "pids=55"),
+                                    options="calls = all", more="").replace("backend = bpf", "backend = auto"))
+    less = [setpriv, "--bounding-set", "-bpf,-perfmon,-sys_admin", "--inh-caps", "-bpf,-perfmon,-sys_admin"]
+    result = harness.run([*less, harness.profcore_path(), "-c", config, "--json"]).expect(0)
+    check_in("continuing without the back-end bpf", result.err)
+    shown = profcore_json("artifact", "show", tmp / "out" / "latest", "strace.syscalls", "--json")
+    assert shown["facts"]["backend"] != "bpf", shown["facts"]
+    assert sum(row["calls"] for row in shown["tables"]["calls"] if row["name"] == "getppid") == 55
+    result = harness.run([*less, harness.profcore_path(), "-c", config, "--set", "strace.backend=bpf"])
+    assert result.code not in (0, 99), result.describe()
+    assert re.search("CAP_BPF|root", result.err), result.err
+
+
+if __name__ == "__main__":
+    harness.main(__name__)
