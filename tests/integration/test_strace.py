@@ -80,12 +80,17 @@ def test_waits_are_as_long_as_they_were(tmp):
     """Tier 0, nothing at any call: the sums per call are within 2 % of the clocks around them."""
     run = Run(tmp, command(harness.workload("waits"), 60), cwd=tmp)
     truth = run.truth()
-    for names, expected in ((("clock_nanosleep",), truth["nap"] + truth["hold_lock"] + truth["rounds"] * 3.1e6),
-                            (("fsync",), truth["save_off"])):
-        seen = run.total("blocked_ns", *names) + run.total("runnable_ns", *names)
-        assert off(seen, expected) < (0.02 if "fsync" not in names else 0.05), (names, seen, expected)
+    # What another thread took from it in the middle of a call is preemption, not a wait of the call.
+    taken = sum(row["preempted_ns"] for row in run.tables["threads"])
+    for name, expected in (("clock_nanosleep", truth["sleep_off"]),
+                           ("fsync", truth["save_off"])):
+        seen = run.total("blocked_ns", name) + run.total("runnable_ns", name)
+        assert expected * 0.98 - taken <= seen <= expected * 1.01, (name, seen, expected, taken)
+    asked = truth["rounds"] * 12e6
+    assert run.total("blocked_ns", "clock_nanosleep") > asked * 0.98, (run.total("blocked_ns", "clock_nanosleep"), asked)
     assert run.total("calls", "clock_nanosleep") == 0, "calls are not counted in this mode"
-    assert run.total("waits", "clock_nanosleep") == 3 * truth["rounds"], run.tables["calls"]
+    # On a busy machine a sleep may be over before the thread has left the CPU.
+    assert 0.95 * 3 * truth["rounds"] <= run.total("waits", "clock_nanosleep") <= 3 * truth["rounds"], run.tables["calls"]
     assert run.lost == {}, run.lost
 
 

@@ -14,25 +14,30 @@
 
 #include "workload.h"
 
-static uint64_t nap_ns, save_ns, save_off_ns, queue_ns, fetch_ns, hold_ns;
+static uint64_t nap_ns, save_ns, save_off_ns, queue_ns, fetch_ns, hold_ns, answer_ns, sleep_off_ns[3];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_barrier_t meet;
 static int asks[2], answers[2];
 static long rounds = 50;
 
-static void sleep_ms(long ms)
+/* Time that passed for this thread without the CPU. */
+static inline uint64_t off_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC) - clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+static inline __attribute__((always_inline)) void sleep_ms(long ms, uint64_t *sum)
 {
 	struct timespec left = { 0, ms * 1000000 };
+	uint64_t began = off_ns();
 
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &left, NULL);
-	__asm__ volatile("" ::: "memory");
+	*sum += off_ns() - began;
 }
 
 static NOINLINE void nap(void)
 {
-	struct timespec left = { 0, 5000000 };
-
-	clock_nanosleep(CLOCK_MONOTONIC, 0, &left, NULL);
+	sleep_ms(5, &sleep_off_ns[0]);
 	__asm__ volatile("" ::: "memory"); /* no tail call: this function is on the stack while it waits */
 }
 
@@ -45,7 +50,7 @@ static NOINLINE void save(int fd)
 	if (write(fd, block, sizeof(block)) != (ssize_t)sizeof(block)) {
 		exit(1);
 	}
-	began = clock_ns(CLOCK_MONOTONIC) - clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	began = off_ns();
 	if (fsync(fd) != 0) {
 		exit(1);
 	}
@@ -79,7 +84,7 @@ static void *hold_lock(void *unused)
 		pthread_mutex_lock(&lock);
 		pthread_barrier_wait(&meet);
 		began = clock_ns(CLOCK_MONOTONIC);
-		sleep_ms(4);
+		sleep_ms(4, &sleep_off_ns[1]);
 		hold_ns += clock_ns(CLOCK_MONOTONIC) - began;
 		pthread_mutex_unlock(&lock);
 		pthread_barrier_wait(&meet);
@@ -92,7 +97,10 @@ static void *answer(void *unused)
 	char byte;
 
 	while (read(asks[0], &byte, 1) == 1) {
-		sleep_ms(3);
+		uint64_t began = clock_ns(CLOCK_MONOTONIC);
+
+		sleep_ms(3, &sleep_off_ns[2]);
+		answer_ns += clock_ns(CLOCK_MONOTONIC) - began;
 		if (write(answers[1], &byte, 1) != 1) {
 			exit(1);
 		}
@@ -118,7 +126,9 @@ int main(int argc, char **argv)
 	if (fd < 0 || unlink(path) != 0 || pipe(asks) != 0 || pipe(answers) != 0) {
 		return 1;
 	}
-	usleep((useconds_t)(number_arg(argc, argv, 2, 0) * 1e6));
+	if (argc > 2) {
+		usleep((useconds_t)(number_arg(argc, argv, 2, 0) * 1e6));
+	}
 	pthread_barrier_init(&meet, NULL, 2);
 	began = clock_ns(CLOCK_MONOTONIC);
 	pthread_create(&holder, NULL, hold_lock, NULL);
@@ -136,9 +146,11 @@ int main(int argc, char **argv)
 	pthread_join(answerer, NULL);
 	printf("{\"rounds\": %ld, \"nap\": %llu, \"save\": %llu, \"save_off\": %llu, \"queue_up\": %llu, "
 	       "\"fetch\": %llu, "
-	       "\"hold_lock\": %llu, \"wall\": %llu}\n",
+	       "\"hold_lock\": %llu, \"answer\": %llu, \"sleep_off\": %llu, \"wall\": %llu}\n",
 	       rounds, (unsigned long long)nap_ns, (unsigned long long)save_ns,
 	       (unsigned long long)save_off_ns, (unsigned long long)queue_ns, (unsigned long long)fetch_ns,
-	       (unsigned long long)hold_ns, (unsigned long long)(clock_ns(CLOCK_MONOTONIC) - began));
+	       (unsigned long long)hold_ns, (unsigned long long)answer_ns,
+	       (unsigned long long)(sleep_off_ns[0] + sleep_off_ns[1] + sleep_off_ns[2]),
+	       (unsigned long long)(clock_ns(CLOCK_MONOTONIC) - began));
 	return 0;
 }
