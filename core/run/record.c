@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "plan/beside.h"
 #include "plan/stored.h"
+#include "run/completeness.h"
 #include "run/settle.h"
 #include "stage/protocol.h"
 
@@ -49,6 +50,9 @@ int64_t record_rows(const struct run_output *output)
 	const char *table;
 	int64_t most = 0;
 
+	if (!json_is_integer(rows)) {
+		rows = json_object_get(json_object_get(output->report, "rows"), "samples");
+	}
 	if (json_is_integer(rows)) {
 		return json_integer_value(rows) > 0 ? json_integer_value(rows) : 0;
 	}
@@ -101,7 +105,7 @@ static json_t *output_to_json(const struct run *run, const struct run_stage *sta
 	if (plan_is_measuring(stage->plan)) {
 		json_object_set_new(entry, "coverage", number_or_null(record_coverage(run, stage)));
 	}
-	json_object_set_new(entry, "completeness", copy_or(output->report, "facts", json_object()));
+	json_object_set_new(entry, "completeness", completeness_to_json(output));
 	json_object_set_new(entry, "losses", copy_or(output->report, "lost", json_object()));
 	json_object_set_new(entry, "tables", copy_or(output->report, "rows", json_object()));
 	json_object_set_new(entry, "bytes", copy_or(output->report, "bytes", json_integer(0)));
@@ -399,6 +403,23 @@ static double window_seconds(const struct run *run)
 	return run->t1_ns > run->t0_ns ? (double)(run->t1_ns - run->t0_ns) / (double)NS_PER_SECOND : 0;
 }
 
+/* Those of the run, and of outputs that are too incomplete to be taken at their word. */
+static json_t *warnings_to_json(const struct run *run)
+{
+	json_t *warnings = json_copy(run->warnings);
+	char text[512];
+
+	for (size_t i = 0; i < run->plan->stage_count; i++) {
+		for (size_t o = 0; o < run->stages[i].plan->output_count; o++) {
+			completeness_warning(&run->stages[i], &run->stages[i].outputs[o], text, sizeof(text));
+			if (text[0] != '\0') {
+				json_array_append_new(warnings, json_string(text));
+			}
+		}
+	}
+	return warnings;
+}
+
 json_t *record_to_json(const struct run *run)
 {
 	double window_s = window_seconds(run);
@@ -410,7 +431,7 @@ json_t *record_to_json(const struct run *run)
 
 	json_object_set_new(object, "stages", stages_to_json(run));
 	json_object_set_new(object, "gates", gates_to_json(run));
-	json_object_set(object, "warnings", run->warnings);
+	json_object_set_new(object, "warnings", warnings_to_json(run));
 	if (run->target_failure.status != 0) {
 		json_object_set_new(object, "target_error", error_to_json(&run->target_failure, "target"));
 	}
@@ -548,6 +569,10 @@ static void print_trouble(const struct run *run, FILE *to)
 			if (output->state == OUTPUT_PARTIAL) {
 				fprintf(to, "  %s.%s is partial: %lld rows kept\n", stage->plan->name,
 					output->plan->port->name, (long long)record_rows(output));
+			}
+			completeness_warning(stage, output, why, sizeof(why));
+			if (why[0] != '\0') {
+				fprintf(to, "  !! %s\n", why);
 			}
 			if (lost > 0) {
 				fprintf(to, "  %s.%s lost %lld observations, kept %lld\n", stage->plan->name,

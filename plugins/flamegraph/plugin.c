@@ -37,9 +37,14 @@ static int32_t fail(const struct pfc_host *host, int status, const char *why, co
 
 static int32_t fail_empty(const struct pfc_host *host, const struct profile *profile)
 {
-	char why[256];
+	char why[384];
 
-	if (profile->outside) {
+	if (profile->other_samples) {
+		snprintf(why, sizeof(why),
+			 "none of the %llu samples of %s.%s has %.100s in its stack (only_symbols)",
+			 (unsigned long long)profile->other_samples, profile->producer, profile->port,
+			 profile->only_symbols);
+	} else if (profile->outside) {
 		snprintf(why, sizeof(why), "%s.%s has no sample in the window, %llu outside it",
 			 profile->producer, profile->port, (unsigned long long)profile->outside);
 	} else {

@@ -11,6 +11,7 @@
 
 /* Below these, a profile still shows where time goes, but shares of single functions can be far off. */
 #define ROOTED_ENOUGH_PCT    95.0
+#define ROOTED_LEAST_PCT     90.0 /* unless the collector states min_rooted */
 #define UNKNOWN_TOO_MUCH_PCT 5.0
 #define SAMPLES_ENOUGH       100u /* at 100 samples the 95 % interval of a half is about +-10 points */
 
@@ -55,7 +56,13 @@ static void warn_of_quality(struct health *health, const struct profile *profile
 		text_add(to,
 			 "There are no symbols (the collector did not finish): names are module+address.\n");
 	}
-	if (health->rooted_pct < ROOTED_ENOUGH_PCT) {
+	if (health->rooted_pct < health->min_rooted_pct) {
+		text_format(to,
+			    "Only %.1f %% of the stacks reach their thread's start, less than min_rooted = "
+			    "%.0f %%: DO NOT TRUST "
+			    "totals.\n",
+			    health->rooted_pct, health->min_rooted_pct);
+	} else if (health->rooted_pct < ROOTED_ENOUGH_PCT) {
 		text_format(to,
 			    "Only %.1f %% of the stacks reach their thread's start: totals are too low.\n",
 			    health->rooted_pct);
@@ -73,26 +80,41 @@ static void warn_of_quality(struct health *health, const struct profile *profile
 	}
 }
 
+static void say_only(const struct profile *profile, struct text *to)
+{
+	char pct[UNITS_ROOM];
+	double whole = (double)profile->weight + (double)profile->other_weight;
+
+	if (profile->only_symbols[0]) {
+		text_format(to, "only stacks with %s: %s %% of all", profile->only_symbols,
+			    units_pct_text(pct, whole > 0 ? 100.0 * (double)profile->weight / whole : 0));
+	}
+}
+
 int health_read(const struct profile *profile, const struct pfc_reader *reader, struct health *ret)
 {
 	struct health health = {
 		.rooted_pct = fact(reader, "rooted_pct"),
 		.unknown_pct = fact(reader, "unknown_pct"),
 		.throttled = fact(reader, "throttled"),
-		.truncated = fact(reader, "truncated"),
+		.truncated = fact(reader, "truncated.no_root"),
 		.frequency_hz = fact(reader, "frequency_hz"),
 		.lost = profile->lost,
 		.partial = profile->partial,
 	};
 	double lost = fact(reader, "lost");
+	double min_rooted = fact(reader, "min_rooted");
+
+	health.min_rooted_pct = isfinite(min_rooted) ? min_rooted : ROOTED_LEAST_PCT;
 
 	if (lost > (double)health.lost && lost < 1e18) {
 		health.lost = (uint64_t)lost;
 	}
 	health.unknown_leaf_pct = units_pct(profile->unknown_leaf, profile->samples);
+	say_only(profile, &health.only);
 	warn_of_losses(&health, profile);
 	warn_of_quality(&health, profile);
-	if (health.warnings.failed) {
+	if (health.warnings.failed || health.only.failed) {
 		health_finish(&health);
 		return PFC_ENOMEM;
 	}
@@ -111,6 +133,36 @@ static void add_pct(struct text *to, const char *word, double pct)
 	}
 }
 
+/* What cut the stacks, as the stack service names it, worst first. */
+static const struct {
+	const char *key;
+	const char *words;
+} causes[] = {
+	{ "truncated.stack_copy", "stack longer than the copy" },
+	{ "truncated.no_cfi", "code without call frame information" },
+	{ "truncated.unmapped", "address in no mapping" },
+	{ "truncated.broken", "rules that lead nowhere" },
+	{ "truncated.depth", "too many frames" },
+	{ "truncated.user", "cut by the kernel or the CPU" },
+	{ "truncated.kernel", "kernel part cut" },
+};
+
+void health_truncation(const struct pfc_reader *reader, struct text *to)
+{
+	const char *separator = "";
+	char count[UNITS_ROOM];
+
+	for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
+		double value = fact(reader, causes[i].key);
+
+		if (value >= 1 && value < 1e18) {
+			text_format(to, "%s%s %s", separator, units_count(count, (uint64_t)value),
+				    causes[i].words);
+			separator = ", ";
+		}
+	}
+}
+
 void health_line(const struct health *health, struct text *to)
 {
 	char count[UNITS_ROOM];
@@ -125,9 +177,13 @@ void health_line(const struct health *health, struct text *to)
 	if (isfinite(health->throttled)) {
 		text_format(to, ", throttled %.0f", health->throttled);
 	}
+	if (health->only.bytes) {
+		text_format(to, "; %s", text_str(&health->only));
+	}
 }
 
 void health_finish(struct health *health)
 {
+	text_finish(&health->only);
 	text_finish(&health->warnings);
 }

@@ -123,6 +123,10 @@ static int describe(struct profile *profile, const struct pfc_reader *reader)
 	if (status == PFC_OK) {
 		status = copy_fact(reader, "event", "samples", profile->event, sizeof(profile->event));
 	}
+	if (status == PFC_OK) {
+		status = copy_fact(reader, "only_symbols", "", profile->only_symbols,
+				   sizeof(profile->only_symbols));
+	}
 	return status == PFC_OK
 		       ? copy_fact(reader, "weight_unit", "count", profile->unit, sizeof(profile->unit))
 		       : status;

@@ -6,6 +6,9 @@
  * The artifact is hostile input and may be incomplete. A row number out of range, or a stack whose parent does not stand
  * before it, counts as unknown (bad_ids); a missing table or column is as if it were empty. Row 0 is the unknown
  * module, the unknown location and the empty stack.
+ *
+ * Where the collector states a fact only_symbols ("slow_endpoint, parse_*"), only stacks that hold such a function are taken;
+ * what was left out is counted.
  */
 #ifndef PLUGINS_LIB_PROFILE_H
 #define PLUGINS_LIB_PROFILE_H
@@ -109,6 +112,9 @@ struct profile {
 	uint64_t outside;    /* samples outside the window, left out */
 	bool window_ignored; /* none lay even near it: the artifact is of another run; all were taken */
 	uint64_t first_ns, last_ns; /* of the samples taken */
+	char only_symbols[256];   /* only stacks with one of these functions were taken; "": all */
+	uint64_t other_samples;   /* within the window, of stacks without */
+	uint64_t other_weight;
 	uint64_t no_stack;          /* samples with an empty stack */
 	uint64_t unknown_leaf;      /* samples whose innermost frame has no known module or no name */
 	uint64_t bad_ids;
@@ -158,6 +164,8 @@ uint32_t profile_rows(struct profile *profile, uint64_t rows);
 int profile_read_modules(struct profile *profile, const struct pfc_reader *reader);
 int profile_read_stacks(struct profile *profile, const struct pfc_reader *reader);
 int profile_read_frames(struct profile *profile, const struct pfc_reader *reader);
+/** Which stacks hold one of the functions in only_symbols: a flag for each, to be freed; NULL where all are taken. */
+int profile_only_stacks(const struct profile *profile, uint8_t **ret);
 int profile_read_samples(struct profile *profile, const struct pfc_reader *reader,
 			 const struct profile_options *options);
 

@@ -22,6 +22,7 @@ struct pass {
 	struct pairmap share_ids; /* (thread, stack) */
 	uint32_t thread_room;
 	uint32_t share_room;
+	uint8_t *only; /* by stack: whether it is taken; NULL: all are */
 	bool by_thread;
 	uint64_t t0_ns, t1_ns;
 	uint64_t nearest_ns; /* how far from the window the nearest of the samples outside is */
@@ -108,6 +109,13 @@ static int take(struct pass *pass, const struct cols *cols, uint64_t row)
 		return PFC_OK;
 	}
 	stack = profile_id(profile, cols_id(cols, STACK, row), profile->stack_count);
+	if (pass->only && !pass->only[stack]) {
+		profile->other_samples++;
+		if (__builtin_add_overflow(profile->other_weight, weight, &profile->other_weight)) {
+			profile->other_weight = UINT64_MAX;
+		}
+		return PFC_OK;
+	}
 	status = thread_at(pass, (int32_t)cols_int(cols, PID, row, 0), (int32_t)cols_int(cols, TID, row, 0),
 			   &thread);
 	if (status == PFC_OK && pass->by_thread) {
@@ -211,6 +219,7 @@ static void weigh_by_count(struct profile *profile)
 		profile->shares[i].weight = profile->shares[i].samples;
 	}
 	profile->weight = profile->samples;
+	profile->other_weight = profile->other_samples;
 	profile->has_weight = false;
 	snprintf(profile->unit, sizeof(profile->unit), "count");
 }
@@ -230,9 +239,13 @@ int profile_read_samples(struct profile *profile, const struct pfc_reader *reade
 	profile->stack_weight = calloc(profile->stack_count, sizeof(*profile->stack_weight));
 	profile->stack_samples = calloc(profile->stack_count, sizeof(*profile->stack_samples));
 	if (profile->stack_weight && profile->stack_samples) {
+		status = profile_only_stacks(profile, &pass.only);
+	}
+	if (status == PFC_OK) {
 		status = read_all(&pass, reader);
 	}
-	if (status == PFC_OK && profile->samples == 0 && profile->outside > 0 && pass.nearest_ns > FAR_NS) {
+	if (status == PFC_OK && profile->samples == 0 && profile->other_samples == 0 &&
+	    profile->outside > 0 && pass.nearest_ns > FAR_NS) {
 		profile->window_ignored = true;
 		profile->outside = 0;
 		pass.t0_ns = pass.t1_ns = 0;
@@ -247,6 +260,7 @@ int profile_read_samples(struct profile *profile, const struct pfc_reader *reade
 	if (status == PFC_OK && profile->share_count) {
 		qsort(profile->shares, profile->share_count, sizeof(*profile->shares), by_thread);
 	}
+	free(pass.only);
 	pairmap_finish(&pass.thread_ids);
 	pairmap_finish(&pass.share_ids);
 	return status;

@@ -116,6 +116,10 @@ static void state_facts(const struct perf_cpu *self)
 	state_how(self, writer);
 	state_stacks(self, writer);
 	state_rate(self, writer);
+	writer->fact_number(writer->ctx, "min_rooted", pfc_option_real(host, "min_rooted", 90));
+	if (pfc_option_text(host, "only_symbols", "")[0]) {
+		writer->fact_text(writer->ctx, "only_symbols", pfc_option_text(host, "only_symbols", ""));
+	}
 	if (drain->filter.pattern_count) {
 		writer->fact_number(writer->ctx, "filtered", (double)drain->filter.dropped);
 		writer->fact_number(writer->ctx, "filtered_unnamed", (double)drain->filter.unnamed);

@@ -3,9 +3,14 @@
 #include "report.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include <profcore/status.h>
+
 #include "lib/units.h"
+
+#define WRAP_COLUMNS 80
 
 static void add_warnings(const char *warnings, struct text *to)
 {
@@ -22,6 +27,28 @@ static void add_warnings(const char *warnings, struct text *to)
 static void add_fact(struct text *to, const char *word, const char *figure)
 {
 	text_format(to, "  %-16s %s\n", word, figure);
+}
+
+/* A sentence, broken at spaces to stay within the width. */
+static void add_wrapped(struct text *to, const char *word, const char *sentence)
+{
+	char part[WRAP_COLUMNS + 1];
+
+	while (*sentence) {
+		size_t length = strlen(sentence);
+
+		if (length > WRAP_COLUMNS) {
+			length = WRAP_COLUMNS;
+			while (length > WRAP_COLUMNS / 2 && sentence[length] != ' ') {
+				length--;
+			}
+		}
+		snprintf(part, sizeof(part), "%.*s", (int)length, sentence);
+		add_fact(to, word, part);
+		word = "";
+		sentence += length;
+		sentence += strspn(sentence, " ");
+	}
 }
 
 static void add_pct(struct text *to, const char *word, double pct)
@@ -42,6 +69,35 @@ static void add_number(struct text *to, const char *word, double value)
 							       : "not stated");
 }
 
+/* How it was taken, what was left out on purpose, what cut the stacks: each where there is something to say. */
+static void add_about(const struct report *report, struct text *to)
+{
+	struct text line = { 0 };
+	const char *note = NULL;
+	const char *graph = NULL;
+
+	if (report->reader->fact(report->reader->ctx, "call_graph", NULL, &graph) == PFC_OK && graph &&
+	    *graph) {
+		text_clean(&line, (struct pfc_string){ graph, strlen(graph) }, 32);
+		add_fact(to, "call graph by", text_str(&line));
+		text_finish(&line);
+	}
+	if (report->reader->fact(report->reader->ctx, "event_note", NULL, &note) == PFC_OK && note && *note) {
+		text_clean(&line, (struct pfc_string){ note, strlen(note) }, 512);
+		add_wrapped(to, "note", text_str(&line));
+		text_finish(&line);
+	}
+	if (report->health.only.bytes) {
+		add_wrapped(to, "filter", text_str(&report->health.only));
+	}
+	health_truncation(report->reader, &line);
+	if (line.bytes) {
+		add_wrapped(to, "cut stacks", text_str(&line));
+	}
+	to->failed |= line.failed;
+	text_finish(&line);
+}
+
 void report_head(const struct report *report, const char *what, struct text *to)
 {
 	const struct profile *profile = report->profile;
@@ -57,6 +113,7 @@ void report_head(const struct report *report, const char *what, struct text *to)
 	if (profile->has_weight && strcmp(profile->unit, "count") != 0) {
 		add_fact(to, "weight", units_weight(text, profile->weight, profile->unit));
 	}
+	add_about(report, to);
 	add_pct(to, "rooted stacks", health->rooted_pct);
 	add_pct(to, "unknown frames", health->unknown_pct);
 	add_pct(to, "unnamed leaves", health->unknown_leaf_pct);

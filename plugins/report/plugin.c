@@ -38,9 +38,14 @@ static int32_t fail(const struct pfc_host *host, int status, const char *why, co
 
 static int32_t fail_empty(const struct pfc_host *host, const struct profile *profile)
 {
-	char why[256];
+	char why[384];
 
-	if (profile->outside) {
+	if (profile->other_samples) {
+		snprintf(why, sizeof(why),
+			 "none of the %llu samples of %s.%s has %.100s in its stack (only_symbols)",
+			 (unsigned long long)profile->other_samples, profile->producer, profile->port,
+			 profile->only_symbols);
+	} else if (profile->outside) {
 		snprintf(why, sizeof(why), "%s.%s has no sample in the window, %llu outside it",
 			 profile->producer, profile->port, (unsigned long long)profile->outside);
 	} else {
@@ -101,8 +106,10 @@ static const struct pfc_reader *find_counters(const struct pfc_host *host, const
 	struct pfc_artifact about = { .struct_size = sizeof(about) };
 	const struct pfc_reader *reader;
 
-	if (host->input_count(host->ctx, "counters") == 0 || host->input(host->ctx, "counters", 0, &reader) != PFC_OK ||
-	    reader->describe(reader->ctx, &about) != PFC_OK || strcmp(about.producer, profile->producer) != 0) {
+	if (host->input_count(host->ctx, "counters") == 0 ||
+	    host->input(host->ctx, "counters", 0, &reader) != PFC_OK ||
+	    reader->describe(reader->ctx, &about) != PFC_OK ||
+	    strcmp(about.producer, profile->producer) != 0) {
 		return NULL;
 	}
 	return reader;
@@ -112,6 +119,7 @@ static int32_t report_on(const struct pfc_host *host, const struct pfc_reader *r
 			 struct profile *profile)
 {
 	struct report report = { .profile = profile,
+				 .reader = reader,
 				 .run_id = host->text(host->ctx, PFC_TEXT_RUN_ID),
 				 .rows = (uint32_t)pfc_option_int(host, "rows", 40),
 				 .tree_min_pct = pfc_option_real(host, "tree_min", 1),

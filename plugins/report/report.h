@@ -15,6 +15,7 @@
 struct report {
 	struct profile *profile;
 	struct health health;
+	const struct pfc_reader *reader; /* of the stacks */
 	const struct pfc_reader *counters; /* NULL: none, or another's */
 	uint64_t window_ns;
 	struct rank functions;

@@ -152,7 +152,7 @@ def test_a_small_copy_is_said_to_be_cut(tmp):
     profile = Profile(tmp, f"{harness.workload('deep')} 2 300", "call_graph = dwarf\nstack_bytes = 1024")
     assert profile.facts["stack_bytes"] == 1024, profile.facts
     assert profile.facts["rooted_pct"] < 10, profile.facts
-    assert profile.facts["truncated.stack_copy"] > 0.9 * profile.facts["samples"], profile.facts
+    assert profile.facts["truncated"]["stack_copy"] > 0.9 * profile.facts["samples"], profile.facts
 
 
 def test_server_without_frame_pointers(tmp):
@@ -171,7 +171,7 @@ def test_server_without_frame_pointers(tmp):
     profile = Profile.of_run(tmp)
     facts = profile.facts
     # Each thread may find each hole once or a few times before it is read: crowded, that weighs more than one in a hundred.
-    cut = facts["truncated.no_root"]
+    cut = facts["truncated"]["no_root"]
     assert facts["rooted_pct"] >= 99 or cut <= 20, facts
     weights = profile.self_weights(truth["functions"])
     for name, value in truth["functions"].items():
@@ -287,6 +287,33 @@ def test_modifiers_and_period(tmp):
     assert {s["weight"] for s in profile.tables["samples"]} == {5000000}
     both = Profile(tmp, "sleep 30", "period = 5000000\nfrequency = 99", code=1)
     harness.check_in("both say how often to sample", both.result.err)
+
+
+def test_only_symbols_and_min_rooted(tmp):
+    """All samples are kept; the report shows the stacks with one function, and how much of all that is."""
+    options = "only_symbols = burn_b, nobody_*\nmin_rooted = 100\n[plugin:report]"
+    profile = Profile(tmp, f"{harness.workload('split')} 2 1 1 1 1", options)
+    assert profile.facts["only_symbols"] == "burn_b, nobody_*" and profile.facts["bytes_per_sample"] > 0, profile.facts
+    text = next(profile.folder.glob("perf_report*.txt")).read_text()
+    share = float(re.search(r"only stacks with burn_b, nobody_\*: ([0-9.]+) % of all", text).group(1))
+    whole = sum(sample["weight"] for sample in profile.tables["samples"])
+    harness.check_near(share, 100 * profile.self_weights(["burn_b"])["burn_b"] / whole, 1, "% with burn_b")
+    assert "burn_a" not in text and "burn_b" in text, text
+    if profile.facts["rooted_pct"] < 100:
+        assert any("min_rooted = 100" in warning for warning in profile.result.json()["warnings"]), profile.result.out
+        harness.check_in("DO NOT TRUST", text)
+    nothing = Profile(tmp, f"{harness.workload('split')} 1 1 1 1 1", "only_symbols = nobody\n[plugin:report]", code=5)
+    harness.check_in("has nobody in its stack", nothing.result.err)
+
+
+def test_few_rooted_stacks_are_said_aloud(tmp):
+    options = "stack_bytes = 1024\ncall_graph = dwarf\n[plugin:report]"
+    profile = Profile(tmp, f"{harness.workload('deep')} 1 300", options)
+    answer = profile.result.json()
+    assert any("min_rooted = 90" in warning for warning in answer["warnings"]), answer["warnings"]
+    text = next(profile.folder.glob("perf_report*.txt")).read_text()
+    harness.check_in("DO NOT TRUST", text)
+    harness.check_in("stack longer than the copy", text)
 
 
 def test_forks_are_seen_on_the_cpus(tmp):
