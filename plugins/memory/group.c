@@ -81,9 +81,9 @@ static void read_pressure(struct group *group, struct group_values *ret)
 		ret->pressure_full_ns = pressure_of(text, "full");
 	} else if (group->no_pressure[0] == '\0') {
 		snprintf(group->no_pressure, sizeof(group->no_pressure), "memory.pressure: %s",
-			 group->pressure_fd < 0 ? "the control group is not on the unified hierarchy" :
-			 errno == ENOENT	? "not there (this kernel has PSI switched off; boot with psi=1)" :
-						  strerror(errno));
+			 group->pressure_fd < 0 ? "the control group is not on the unified hierarchy"
+			 : errno == ENOENT ? "not there (this kernel has PSI switched off; boot with psi=1)"
+					   : strerror(errno));
 	}
 }
 
@@ -152,7 +152,8 @@ static bool group_path(const char *text, const char *controller, char *to, size_
 		bool is_it = names && path && length == 0 && path == names + 1;
 
 		for (; length && path && word < path; word += strcspn(word, ",:") + 1) {
-			is_it |= strncmp(word, controller, length) == 0 && (word[length] == ',' || word[length] == ':');
+			is_it |= strncmp(word, controller, length) == 0 &&
+				 (word[length] == ',' || word[length] == ':');
 		}
 		if (is_it) {
 			snprintf(to, to_bytes, "%.*s", (int)strcspn(path + 1, "\n"), path + 1);
@@ -174,7 +175,8 @@ static bool mount_point(const char *mounts, int version, char *to, size_t to_byt
 		    sscanf(dash + 3, "%31s %*s %399s", type, options) < 1) {
 			continue;
 		}
-		if (version == 2 ? strcmp(type, "cgroup2") == 0 : strcmp(type, "cgroup") == 0 && strstr(options, "memory")) {
+		if (version == 2 ? strcmp(type, "cgroup2") == 0
+				 : strcmp(type, "cgroup") == 0 && strstr(options, "memory")) {
 			snprintf(to, to_bytes, "%s", point);
 			return true;
 		}
@@ -182,7 +184,8 @@ static bool mount_point(const char *mounts, int version, char *to, size_t to_byt
 	return false;
 }
 
-static int open_folder(const char *root, const char *mounts, const char *groups, int version, char *ret_path, size_t path_bytes)
+static int open_folder(const char *root, const char *mounts, const char *groups, int version, char *ret_path,
+		       size_t path_bytes)
 {
 	char point[400], path[512];
 
@@ -278,15 +281,31 @@ static int32_t add_event(struct tables *tables, uint64_t now_ns, uint8_t kind, i
 
 int32_t group_add(struct group *group, const struct group_values *v, uint64_t now_ns, struct tables *tables)
 {
-	const void *row[] = { &now_ns,	   &v->current,	     &v->peak,	      &v->limit,      &v->swap,
-			      &v->anon,	   &v->file,	     &v->shmem,	      &v->kernel,     &v->high_events,
-			      &v->limit_events, &v->oom_events,	     &v->oom_kills,   &v->pressure_some_ns, &v->pressure_full_ns };
+	const void *row[] = { &now_ns,
+			      &v->current,
+			      &v->peak,
+			      &v->limit,
+			      &v->swap,
+			      &v->anon,
+			      &v->file,
+			      &v->shmem,
+			      &v->kernel,
+			      &v->high_events,
+			      &v->limit_events,
+			      &v->oom_events,
+			      &v->oom_kills,
+			      &v->pressure_some_ns,
+			      &v->pressure_full_ns };
 	int32_t rc = tables_add(tables, TABLE_GROUP, row);
 
 	if (rc == PFC_OK && group->has_last) {
 		rc = add_event(tables, now_ns, MEMORY_EVENT_OOM_KILL, v->oom_kills, group->last.oom_kills);
-		rc = rc ? rc : add_event(tables, now_ns, MEMORY_EVENT_LIMIT_HIT, v->limit_events, group->last.limit_events);
-		rc = rc ? rc : add_event(tables, now_ns, MEMORY_EVENT_HIGH_HIT, v->high_events, group->last.high_events);
+		rc = rc ? rc
+			: add_event(tables, now_ns, MEMORY_EVENT_LIMIT_HIT, v->limit_events,
+				    group->last.limit_events);
+		rc = rc ? rc
+			: add_event(tables, now_ns, MEMORY_EVENT_HIGH_HIT, v->high_events,
+				    group->last.high_events);
 	}
 	group->first = group->has_last || group->renewals ? group->first : *v;
 	group->last = *v;

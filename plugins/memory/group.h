@@ -28,7 +28,7 @@ struct group {
 	bool is_shared;  /* not the target's own: other processes may be in it */
 	uint64_t inode;
 	char path[1024];
-	char why_not[200];  /* when folder_fd < 0 */
+	char why_not[200]; /* when folder_fd < 0 */
 	char no_pressure[120];
 	struct group_values last, first;
 	bool has_last;
@@ -50,7 +50,8 @@ bool group_read(struct group *group, struct group_values *ret);
 bool group_renew(struct group *group);
 
 /** Append a row, and events for what rose since the last one. Returns 0 or the writer's error. */
-int32_t group_add(struct group *group, const struct group_values *values, uint64_t now_ns, struct tables *tables);
+int32_t group_add(struct group *group, const struct group_values *values, uint64_t now_ns,
+		  struct tables *tables);
 
 void group_close(struct group *group);
 

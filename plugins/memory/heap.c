@@ -10,11 +10,14 @@ static int32_t heap_probe(struct tier *tier)
 	const struct pfc_host *host = tier_host(tier);
 
 	if (tier->memory->mode == MODE_PRELOAD || tier->memory->mode == MODE_UPROBES) {
-		return host->fail(host->ctx, PFC_ENOTSUP, "mode", "this version does not see the heap in this way yet",
+		return host->fail(host->ctx, PFC_ENOTSUP, "mode",
+				  "this version does not see the heap in this way yet",
 				  "mode = resident or auto");
 	}
 	return tier_off(tier, "heap: allocations in use, churn, leaks",
-			tier->memory->mode == MODE_RESIDENT ? "mode = resident leaves it out" : "this version does not see it yet", NULL);
+			tier->memory->mode == MODE_RESIDENT ? "mode = resident leaves it out"
+							    : "this version does not see it yet",
+			NULL);
 }
 
 static const char *const ports[] = { "heap", "churn", NULL };

@@ -4,7 +4,8 @@
 
 static int32_t mapcalls_probe(struct tier *tier)
 {
-	return tier_off(tier, "stacks of mmap, munmap, brk, mremap and madvise", "this version does not collect them yet", NULL);
+	return tier_off(tier, "stacks of mmap, munmap, brk, mremap and madvise",
+			"this version does not collect them yet", NULL);
 }
 
 static const char *const ports[] = { "maps", NULL };

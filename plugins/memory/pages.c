@@ -84,8 +84,9 @@ void pages_open(struct pages *pages)
 	}
 	pages->page_bytes = page > 0 ? (uint64_t)page : 4096;
 	pages->huge_bytes = huge_page_bytes();
-	pages->has_scan = fd >= 0 && scan(fd, (uint64_t)(uintptr_t)pages / pages->page_bytes * pages->page_bytes,
-					  pages->page_bytes, &categories);
+	pages->has_scan =
+		fd >= 0 && scan(fd, (uint64_t)(uintptr_t)pages / pages->page_bytes * pages->page_bytes,
+				pages->page_bytes, &categories);
 	if (fd >= 0) {
 		close(fd);
 	}
@@ -163,7 +164,8 @@ uint64_t pages_around(struct pages *pages, int32_t pid, uint64_t address)
 		return 1;
 	}
 	for (uint64_t i = 0; i < count; i++) {
-		present += (entries[i] & (PAGEMAP_PRESENT | PAGEMAP_FILE)) == (PAGEMAP_PRESENT | PAGEMAP_FILE);
+		present +=
+			(entries[i] & (PAGEMAP_PRESENT | PAGEMAP_FILE)) == (PAGEMAP_PRESENT | PAGEMAP_FILE);
 	}
 	return present ? present : 1;
 }

@@ -27,8 +27,8 @@ struct pages {
 	} slots[PAGES_SLOTS];
 	uint64_t clock;
 	uint64_t page_bytes, huge_bytes; /* huge: 0 where there are none */
-	bool has_scan; /* ioctl PAGEMAP_SCAN, Linux 6.7 */
-	int error;     /* of the last refusal to open */
+	bool has_scan;                   /* ioctl PAGEMAP_SCAN, Linux 6.7 */
+	int error;                       /* of the last refusal to open */
 };
 
 void pages_open(struct pages *pages);

@@ -27,7 +27,8 @@ void plan_lacks(struct plan *plan, const char *what, const char *why, const char
 	char *line = next_line(plan, false);
 
 	if (line) {
-		snprintf(line, PLAN_LINE_BYTES, "%s: %s%s%s", what, why, remedy ? "; try: " : "", remedy ? remedy : "");
+		snprintf(line, PLAN_LINE_BYTES, "%s: %s%s%s", what, why, remedy ? "; try: " : "",
+			 remedy ? remedy : "");
 	}
 }
 
@@ -36,7 +37,8 @@ void plan_log(const struct plan *plan, const struct pfc_host *host)
 	char text[PLAN_LINE_BYTES + 16];
 
 	for (uint32_t i = 0; i < plan->count; i++) {
-		snprintf(text, sizeof(text), "%s %s", plan->lines[i].is_seen ? "sees" : "lacks", plan->lines[i].text);
+		snprintf(text, sizeof(text), "%s %s", plan->lines[i].is_seen ? "sees" : "lacks",
+			 plan->lines[i].text);
 		host->log(host->ctx, PFC_LOG_INFO, text);
 	}
 }
@@ -47,7 +49,8 @@ void plan_keep(const struct plan *plan, const struct pfc_writer *writer)
 
 	for (uint32_t i = 0; i < plan->count; i++) {
 		snprintf(key, sizeof(key), "plan.%02u", i + 1);
-		snprintf(text, sizeof(text), "%s %s", plan->lines[i].is_seen ? "sees" : "lacks", plan->lines[i].text);
+		snprintf(text, sizeof(text), "%s %s", plan->lines[i].is_seen ? "sees" : "lacks",
+			 plan->lines[i].text);
 		writer->fact_text(writer->ctx, key, text);
 	}
 }

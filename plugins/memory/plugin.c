@@ -74,13 +74,13 @@ static int32_t create(const struct pfc_host *host, void **ret_self)
 }
 
 /* One callback of all tiers that are on, until one fails. */
-#define FOR_TIERS(self, callback, ...)                                                                      \
+#define FOR_TIERS(self, callback, ...)                                                                       \
 	for (size_t tier_i = 0; tier_i < TIERS && rc == PFC_OK; tier_i++) {                                  \
-		struct tier *tier = &(self)->tiers[tier_i];                                                   \
-                                                                                                            \
-		if (!tier->is_off && tier->calls->callback) {                                                 \
-			rc = tier->calls->callback(__VA_ARGS__);                                              \
-		}                                                                                           \
+		struct tier *tier = &(self)->tiers[tier_i];                                                  \
+                                                                                                             \
+		if (!tier->is_off && tier->calls->callback) {                                                \
+			rc = tier->calls->callback(__VA_ARGS__);                                             \
+		}                                                                                            \
 	}
 
 static int32_t probe(void *ctx)
@@ -90,7 +90,8 @@ static int32_t probe(void *ctx)
 	int32_t rc = PFC_OK;
 
 	if (pfc_option_int(host, "inject", 0)) {
-		return host->fail(host->ctx, PFC_ENOTSUP, "inject = yes", "putting the sampler into a target that runs is not there yet",
+		return host->fail(host->ctx, PFC_ENOTSUP, "inject = yes",
+				  "putting the sampler into a target that runs is not there yet",
 				  "launch the target (command), or leave inject out");
 	}
 	FOR_TIERS(self, probe, tier)
@@ -104,7 +105,8 @@ static int32_t prepare(void *ctx)
 	int32_t rc = tables_open(&self->memory.tables, host);
 
 	if (rc != PFC_OK) {
-		return host->fail(host->ctx, rc, "declare the tables of the timeline", "the host refused them", NULL);
+		return host->fail(host->ctx, rc, "declare the tables of the timeline",
+				  "the host refused them", NULL);
 	}
 	FOR_TIERS(self, prepare, tier)
 	if (rc == PFC_OK) {
@@ -115,12 +117,14 @@ static int32_t prepare(void *ctx)
 
 static void list_descriptors(struct self *self)
 {
-	self->polls[0] = (struct pollfd){ .fd = self->memory.host->stop_fd(self->memory.host->ctx), .events = POLLIN };
+	self->polls[0] =
+		(struct pollfd){ .fd = self->memory.host->stop_fd(self->memory.host->ctx), .events = POLLIN };
 	self->poll_count = 1;
 	for (uint32_t i = 0; i < TIERS; i++) {
 		int fd = 0;
 
-		for (uint32_t n = 0; !self->tiers[i].is_off && self->tiers[i].calls->fd && self->poll_count < FDS_MAX; n++) {
+		for (uint32_t n = 0;
+		     !self->tiers[i].is_off && self->tiers[i].calls->fd && self->poll_count < FDS_MAX; n++) {
 			fd = self->tiers[i].calls->fd(&self->tiers[i], n);
 			if (fd < 0) {
 				break;
@@ -170,7 +174,8 @@ static int32_t serve(struct self *self, uint64_t now_ns)
 
 	for (uint32_t i = 1; i < self->poll_count; i++) {
 		is_ready[self->owners[i]] |= self->polls[i].revents != 0;
-		if (self->polls[i].revents & (POLLHUP | POLLERR | POLLNVAL)) { /* its stream has ended: never again */
+		if (self->polls[i].revents &
+		    (POLLHUP | POLLERR | POLLNVAL)) { /* its stream has ended: never again */
 			self->polls[i].fd = -1;
 		}
 	}
@@ -195,8 +200,10 @@ static int32_t run(void *ctx)
 	while (rc == PFC_OK && self->polls[0].revents == 0) {
 		uint64_t now_ns = host->now(host->ctx);
 
-		if (poll(self->polls, self->poll_count, wait_ms(next_due(self), now_ns)) < 0 && errno != EINTR) {
-			return host->fail(host->ctx, PFC_EIO, "wait for the next sample", strerror(errno), NULL);
+		if (poll(self->polls, self->poll_count, wait_ms(next_due(self), now_ns)) < 0 &&
+		    errno != EINTR) {
+			return host->fail(host->ctx, PFC_EIO, "wait for the next sample", strerror(errno),
+					  NULL);
 		}
 		now_ns = host->now(host->ctx);
 		rc = serve(self, now_ns);
@@ -226,7 +233,8 @@ static int32_t finish(void *ctx)
 	plan_keep(&self->memory.plan, self->memory.tables.writer);
 	FOR_TIERS(self, finish, tier)
 	for (size_t i = 0; i < TIERS && rc == PFC_OK; i++) {
-		for (const char *const *port = self->tiers[i].calls->ports; self->tiers[i].is_off && port && *port; port++) {
+		for (const char *const *port = self->tiers[i].calls->ports;
+		     self->tiers[i].is_off && port && *port; port++) {
 			tier_absent(&self->memory, *port, self->tiers[i].why_off);
 		}
 	}

@@ -50,7 +50,8 @@ static bool read_file(const struct process *process, int *fd, const char *name, 
 	if (*fd < 0) {
 		return false;
 	}
-	while (used < TEXT_BYTES - 1 && (got = pread(*fd, to + used, TEXT_BYTES - 1 - used, (off_t)used)) > 0) {
+	while (used < TEXT_BYTES - 1 &&
+	       (got = pread(*fd, to + used, TEXT_BYTES - 1 - used, (off_t)used)) > 0) {
 		used += (size_t)got;
 	}
 	to[used] = '\0';
@@ -210,7 +211,8 @@ int32_t processes_open(struct processes *processes, const struct pfc_host *host)
 	}
 	if (rc != PFC_OK) {
 		return host->fail(host->ctx, rc, "list the target's processes",
-				  rc == PFC_ENOMEM ? "out of memory" : "the core did not answer", "check that it still runs");
+				  rc == PFC_ENOMEM ? "out of memory" : "the core did not answer",
+				  "check that it still runs");
 	}
 	return PFC_OK;
 }
@@ -255,7 +257,8 @@ bool processes_read_rollup(struct processes *processes, struct process *process,
 	if (process->is_gone) {
 		return false;
 	}
-	is_read = read_file(process, &process->rollup_fd, "smaps_rollup", keep, text) && procread_rollup(text, &rollup);
+	is_read = read_file(process, &process->rollup_fd, "smaps_rollup", keep, text) &&
+		  procread_rollup(text, &rollup);
 	process->rollup_cost_ns = processes->host->now(processes->host->ctx) - now_ns;
 	if (!is_read) {
 		close_fd(&process->rollup_fd);

@@ -19,7 +19,7 @@ struct process {
 	int32_t pid;
 	int32_t parent;
 	bool is_gone;
-	bool is_new;      /* born since the last processes_settle */
+	bool is_new; /* born since the last processes_settle */
 	bool is_renamed;
 	uint64_t born_ns; /* 0: was there before */
 	uint64_t gone_ns;

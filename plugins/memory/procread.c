@@ -21,7 +21,8 @@ static bool take_field(const char *line, const struct field *fields, size_t coun
 		size_t length = strlen(fields[i].name);
 
 		if (strncmp(line, fields[i].name, length) == 0) {
-			*(uint64_t *)(void *)((char *)to + fields[i].offset) += strtoull(line + length, NULL, 10) * KIB;
+			*(uint64_t *)(void *)((char *)to + fields[i].offset) +=
+				strtoull(line + length, NULL, 10) * KIB;
 			return true;
 		}
 	}
@@ -45,12 +46,18 @@ static size_t take_lines(const char *text, const struct field *fields, size_t co
 	return taken;
 }
 
-#define STATUS_FIELD(n, m) { n, offsetof(struct proc_status, m) }
-#define SMAPS_FIELD(n, m)  { n, offsetof(struct proc_smaps, m) }
+#define STATUS_FIELD(n, m)                                                                                   \
+	{                                                                                                    \
+		n, offsetof(struct proc_status, m)                                                           \
+	}
+#define SMAPS_FIELD(n, m)                                                                                    \
+	{                                                                                                    \
+		n, offsetof(struct proc_smaps, m)                                                            \
+	}
 
 static const struct field status_fields[] = {
-	STATUS_FIELD("VmRSS:", rss),	 STATUS_FIELD("RssAnon:", anon),  STATUS_FIELD("RssFile:", file),
-	STATUS_FIELD("RssShmem:", shmem), STATUS_FIELD("VmSwap:", swap),   STATUS_FIELD("VmHWM:", peak_rss),
+	STATUS_FIELD("VmRSS:", rss),      STATUS_FIELD("RssAnon:", anon), STATUS_FIELD("RssFile:", file),
+	STATUS_FIELD("RssShmem:", shmem), STATUS_FIELD("VmSwap:", swap),  STATUS_FIELD("VmHWM:", peak_rss),
 };
 static const struct field smaps_fields[] = {
 	SMAPS_FIELD("Size:", size),
@@ -83,8 +90,8 @@ bool procread_stat(const char *text, struct proc_stat *ret)
 	uint64_t minor, children_minor, major;
 	char state;
 
-	if (!at || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %*u %" SCNu64 " %" SCNu64 " %" SCNu64, &state, &minor,
-			  &children_minor, &major) != 4) {
+	if (!at || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %*u %" SCNu64 " %" SCNu64 " %" SCNu64, &state,
+			  &minor, &children_minor, &major) != 4) {
 		return false;
 	}
 	*ret = (struct proc_stat){ minor, major, state };
@@ -104,8 +111,8 @@ static bool begins(const char *text, const char *with)
 
 static bool is_shmem_path(const char *path)
 {
-	return begins(path, "/dev/shm/") || begins(path, "/memfd:") || begins(path, "/SYSV") || begins(path, "/dev/zero") ||
-	       begins(path, "/i915");
+	return begins(path, "/dev/shm/") || begins(path, "/memfd:") || begins(path, "/SYSV") ||
+	       begins(path, "/dev/zero") || begins(path, "/i915");
 }
 
 static enum mapping_kind kind_of(const char *flags, uint64_t inode, const char *path)
@@ -120,7 +127,9 @@ static enum mapping_kind kind_of(const char *flags, uint64_t inode, const char *
 		return MAPPING_SHMEM;
 	}
 	if (inode) {
-		return flags[2] == 'x' ? MAPPING_FILE_CODE : flags[3] == 's' ? MAPPING_FILE_SHARED : MAPPING_FILE_DATA;
+		return flags[2] == 'x'   ? MAPPING_FILE_CODE
+		       : flags[3] == 's' ? MAPPING_FILE_SHARED
+					 : MAPPING_FILE_DATA;
 	}
 	if (path[0] == '[' && !begins(path, "[anon:")) { /* [vdso], [vvar], [uprobes], ... */
 		return MAPPING_OTHER;
@@ -134,7 +143,8 @@ bool procread_mapping(const char *line, uint64_t *ret_start, uint64_t *ret_end, 
 	char flags[5];
 	int at = 0;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %*s %" SCNu64 " %n", &start, &end, flags, &inode, &at) != 4 ||
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %*s %" SCNu64 " %n", &start, &end, flags, &inode,
+		   &at) != 4 ||
 	    strlen(flags) != 4 || end <= start || at == 0) {
 		return false;
 	}
@@ -152,7 +162,8 @@ void procread_smaps_line(const char *line, enum mapping_kind *current, struct pr
 		to->count[*current]++;
 		return;
 	}
-	(void)take_field(line, smaps_fields, sizeof(smaps_fields) / sizeof(smaps_fields[0]), &to->by_kind[*current]);
+	(void)take_field(line, smaps_fields, sizeof(smaps_fields) / sizeof(smaps_fields[0]),
+			 &to->by_kind[*current]);
 }
 
 const char *procread_kind_word(unsigned kind)

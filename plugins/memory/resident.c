@@ -68,11 +68,15 @@ static int32_t resident_probe(struct tier *tier)
 		return host->fail(host->ctx, PFC_ETARGET, "find what to look at", "the target has no process",
 				  "check that it still runs");
 	}
-	snprintf(what, sizeof(what), "RSS, its anonymous, file and shared parts, swap and faults of each process, %.3g times a second",
+	snprintf(what, sizeof(what),
+		 "RSS, its anonymous, file and shared parts, swap and faults of each process, %.3g times a "
+		 "second",
 		 1e9 / (double)self->interval_ns);
-	plan_sees(plan, what, "some 60 us of profcore's CPU for each process and sample; nothing of the target's");
+	plan_sees(plan, what,
+		  "some 60 us of profcore's CPU for each process and sample; nothing of the target's");
 	if (self->pss_share > 0) {
-		snprintf(what, sizeof(what), "PSS of each process, as often as %.3g %% of a CPU allows", 100 * self->pss_share);
+		snprintf(what, sizeof(what), "PSS of each process, as often as %.3g %% of a CPU allows",
+			 100 * self->pss_share);
 		plan_sees(plan, what, "3-4 us for each MiB of RSS, in which the process cannot map memory");
 	} else {
 		plan_lacks(plan, "PSS", "pss_budget is 0", NULL);
@@ -110,8 +114,10 @@ static int32_t add_kinds(struct tier *tier, const struct process *process, uint8
 	}
 	for (uint8_t kind = 0; kind < MAPPING_KINDS && rc == PFC_OK; kind++) {
 		const struct proc_smaps *s = &kinds.by_kind[kind];
-		const void *row[] = { &now_ns, &process->pid, &moment,	     &kind,    &kinds.count[kind], &s->size,
-				      &s->rss, &s->pss,	      &s->private_dirty, &s->anon, &s->huge,	       &s->swap };
+		const void *row[] = {
+			&now_ns, &process->pid, &moment,           &kind,    &kinds.count[kind], &s->size,
+			&s->rss, &s->pss,       &s->private_dirty, &s->anon, &s->huge,           &s->swap
+		};
 
 		rc = kinds.count[kind] ? tables_add(&tier->memory->tables, TABLE_MAPPINGS, row) : PFC_OK;
 	}
@@ -149,8 +155,8 @@ static int32_t resident_prepare(struct tier *tier)
 	}
 	plan_group(tier);
 	if (target.held) {
-		plan_lacks(&tier->memory->plan, "memory by kind of mapping before the window", "the target is launched at its begin",
-			   NULL);
+		plan_lacks(&tier->memory->plan, "memory by kind of mapping before the window",
+			   "the target is launched at its begin", NULL);
 		return PFC_OK;
 	}
 	return add_all_kinds(tier, 0);
@@ -185,8 +191,15 @@ static int32_t add_end(struct tier *tier, const struct process *process)
 static int32_t add_sample(struct tier *tier, const struct process *process, uint64_t now_ns)
 {
 	const struct proc_status *s = &process->status;
-	const void *row[] = { &now_ns,   &process->pid, &s->rss,	   &s->anon, &s->file,
-			      &s->shmem, &s->swap,	&process->stat.minor_faults, &process->stat.major_faults };
+	const void *row[] = { &now_ns,
+			      &process->pid,
+			      &s->rss,
+			      &s->anon,
+			      &s->file,
+			      &s->shmem,
+			      &s->swap,
+			      &process->stat.minor_faults,
+			      &process->stat.major_faults };
 
 	return tables_add(&tier->memory->tables, TABLE_SAMPLES, row);
 }
@@ -236,8 +249,8 @@ static int32_t sample_all(struct tier *tier, uint64_t now_ns)
 		rc = add_sample(tier, process, now_ns);
 	}
 	if (rc == PFC_OK) {
-		const void *row[] = { &now_ns,	   &alive,    &sum.rss, &sum.anon, &sum.file,
-				      &sum.shmem, &sum.swap, &minor,	  &major };
+		const void *row[] = { &now_ns,    &alive,    &sum.rss, &sum.anon, &sum.file,
+				      &sum.shmem, &sum.swap, &minor,   &major };
 
 		rc = tables_add(&tier->memory->tables, TABLE_TOTALS, row);
 	}
@@ -252,16 +265,17 @@ static int32_t read_pss(struct tier *tier, struct process *process)
 	struct resident *self = tier->self;
 	uint64_t now_ns = now_of(tier);
 	const struct proc_smaps *r = &process->rollup;
-	const void *row[] = { &now_ns,	   &process->pid,	   &r->rss,  &r->pss,  &r->pss_anon, &r->pss_file,
-			      &r->pss_shmem, &r->private_dirty, &r->huge, &r->swap, &r->swap_pss,
-			      &process->rollup_cost_ns };
+	const void *row[] = { &now_ns,      &process->pid, &r->rss,       &r->pss,
+			      &r->pss_anon, &r->pss_file,  &r->pss_shmem, &r->private_dirty,
+			      &r->huge,     &r->swap,      &r->swap_pss,  &process->rollup_cost_ns };
 
 	if (!processes_read_rollup(&self->processes, process, now_ns)) {
 		return PFC_OK;
 	}
 	self->pss_reads++;
 	self->pss_cost_ns += process->rollup_cost_ns;
-	self->pss_max_cost_ns = process->rollup_cost_ns > self->pss_max_cost_ns ? process->rollup_cost_ns : self->pss_max_cost_ns;
+	self->pss_max_cost_ns = process->rollup_cost_ns > self->pss_max_cost_ns ? process->rollup_cost_ns
+										: self->pss_max_cost_ns;
 	return tables_add(&tier->memory->tables, TABLE_PSS, row);
 }
 
@@ -270,7 +284,9 @@ static double expected_ns(const struct process *process)
 	double mib = (double)process->status.rss / MIB;
 	double by_size = 20000.0 + mib * PSS_NS_PER_MIB;
 
-	return process->rollup_ns && (double)process->rollup_cost_ns > by_size ? (double)process->rollup_cost_ns : by_size;
+	return process->rollup_ns && (double)process->rollup_cost_ns > by_size
+		       ? (double)process->rollup_cost_ns
+		       : by_size;
 }
 
 /* One process after the other, while there is credit. */
@@ -308,7 +324,8 @@ static int32_t sample_group(struct tier *tier, uint64_t now_ns)
 	if (self->group.folder_fd < 0) {
 		return PFC_OK;
 	}
-	if (!group_read(&self->group, &values) && !(group_renew(&self->group) && group_read(&self->group, &values))) {
+	if (!group_read(&self->group, &values) &&
+	    !(group_renew(&self->group) && group_read(&self->group, &values))) {
 		return PFC_OK;
 	}
 	return group_add(&self->group, &values, now_ns, &tier->memory->tables);
@@ -407,7 +424,8 @@ static void state_group(const struct resident *self, const struct pfc_writer *to
 		to->fact_text(to->ctx, "group.pressure_absent", group->no_pressure);
 	}
 	if (group->last.oom_kills >= 0 && group->first.oom_kills >= 0) {
-		to->fact_number(to->ctx, "oom_kills", (double)(group->last.oom_kills - group->first.oom_kills));
+		to->fact_number(to->ctx, "oom_kills",
+				(double)(group->last.oom_kills - group->first.oom_kills));
 	}
 }
 
@@ -421,10 +439,12 @@ static int32_t resident_finish(struct tier *tier)
 	to->fact_number(to->ctx, "ticks", (double)self->ticks);
 	to->fact_number(to->ctx, "interval_ms", (double)self->interval_ns / 1e6);
 	to->fact_number(to->ctx, "late_ticks", (double)self->late_ticks);
-	to->fact_number(to->ctx, "tick_cost_us", self->ticks ? (double)self->cost_ns / 1e3 / (double)self->ticks : 0);
+	to->fact_number(to->ctx, "tick_cost_us",
+			self->ticks ? (double)self->cost_ns / 1e3 / (double)self->ticks : 0);
 	to->fact_number(to->ctx, "tick_cost_max_us", (double)self->max_cost_ns / 1e3);
 	to->fact_number(to->ctx, "pss_reads", (double)self->pss_reads);
-	to->fact_number(to->ctx, "pss_cost_us", self->pss_reads ? (double)self->pss_cost_ns / 1e3 / (double)self->pss_reads : 0);
+	to->fact_number(to->ctx, "pss_cost_us",
+			self->pss_reads ? (double)self->pss_cost_ns / 1e3 / (double)self->pss_reads : 0);
 	to->fact_number(to->ctx, "pss_cost_max_us", (double)self->pss_max_cost_ns / 1e3);
 	to->fact_number(to->ctx, "born", (double)self->processes.born);
 	to->fact_number(to->ctx, "ended", (double)self->processes.ended);

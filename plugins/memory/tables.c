@@ -5,12 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMN(t, n, u) { .struct_size = sizeof(struct pfc_column), .type = t, .name = n, .unit = u }
-#define TIME            COLUMN(PFC_U64, "time", "ns")
-#define PID             COLUMN(PFC_I32, "pid", "id")
-#define TID             COLUMN(PFC_I32, "tid", "id")
-#define BYTES(n)        COLUMN(PFC_U64, n, "bytes")
-#define COUNT(n)        COLUMN(PFC_U64, n, "count")
+#define COLUMN(t, n, u)                                                                                      \
+	{                                                                                                    \
+		.struct_size = sizeof(struct pfc_column), .type = t, .name = n, .unit = u                    \
+	}
+#define TIME     COLUMN(PFC_U64, "time", "ns")
+#define PID      COLUMN(PFC_I32, "pid", "id")
+#define TID      COLUMN(PFC_I32, "tid", "id")
+#define BYTES(n) COLUMN(PFC_U64, n, "bytes")
+#define COUNT(n) COLUMN(PFC_U64, n, "count")
 /* -1: not to be had */
 #define MAYBE(n, u) COLUMN(PFC_I64, n, u)
 /* An estimate and its 95 % interval. */
@@ -18,17 +21,30 @@
 
 static const struct pfc_column strings[] = { COLUMN(PFC_UTF8, "text", "") };
 static const struct pfc_column processes[] = { TIME, PID, COLUMN(PFC_U32, "name", "id:strings") };
-static const struct pfc_column samples[] = { TIME,	   PID,		  BYTES("rss"),	 BYTES("anon"),
-					     BYTES("file"), BYTES("shmem"), BYTES("swap"), COUNT("minor_faults"),
-					     COUNT("major_faults") };
-static const struct pfc_column totals[] = { TIME,	    COLUMN(PFC_U32, "processes", "count"),
-					    BYTES("rss"),   BYTES("anon"),
-					    BYTES("file"),  BYTES("shmem"),
-					    BYTES("swap"),  COUNT("minor_faults"),
+static const struct pfc_column samples[] = {
+	TIME,           PID,           BYTES("rss"),          BYTES("anon"),        BYTES("file"),
+	BYTES("shmem"), BYTES("swap"), COUNT("minor_faults"), COUNT("major_faults")
+};
+static const struct pfc_column totals[] = { TIME,
+					    COLUMN(PFC_U32, "processes", "count"),
+					    BYTES("rss"),
+					    BYTES("anon"),
+					    BYTES("file"),
+					    BYTES("shmem"),
+					    BYTES("swap"),
+					    COUNT("minor_faults"),
 					    COUNT("major_faults") };
-static const struct pfc_column pss[] = { TIME,		   PID,		     BYTES("rss"),	BYTES("pss"),
-					 BYTES("pss_anon"), BYTES("pss_file"), BYTES("pss_shmem"), BYTES("private_dirty"),
-					 BYTES("huge"),	   BYTES("swap"),    BYTES("swap_pss"),
+static const struct pfc_column pss[] = { TIME,
+					 PID,
+					 BYTES("rss"),
+					 BYTES("pss"),
+					 BYTES("pss_anon"),
+					 BYTES("pss_file"),
+					 BYTES("pss_shmem"),
+					 BYTES("private_dirty"),
+					 BYTES("huge"),
+					 BYTES("swap"),
+					 BYTES("swap_pss"),
 					 COLUMN(PFC_U64, "cost", "ns") };
 static const struct pfc_column group[] = { TIME,
 					   MAYBE("current", "bytes"),
@@ -91,10 +107,14 @@ static const struct pfc_column heap_sites[] = { PID,
 						COLUMN(PFC_F64, "allocations", "count"),
 						COLUMN(PFC_F64, "temporary", "bytes"),
 						COLUMN(PFC_F64, "peak", "bytes") };
-static const struct pfc_column heap_sizes[] = { PID, BYTES("size_low"), BYTES("size_high"),
+static const struct pfc_column heap_sizes[] = { PID,
+						BYTES("size_low"),
+						BYTES("size_high"),
 						COLUMN(PFC_F64, "allocations", "count"),
-						COLUMN(PFC_F64, "allocated", "bytes"), COLUMN(PFC_F64, "live", "bytes") };
-static const struct pfc_column heap_lifetimes[] = { PID, COLUMN(PFC_U64, "age_low", "ns"),
+						COLUMN(PFC_F64, "allocated", "bytes"),
+						COLUMN(PFC_F64, "live", "bytes") };
+static const struct pfc_column heap_lifetimes[] = { PID,
+						    COLUMN(PFC_U64, "age_low", "ns"),
 						    COLUMN(PFC_U64, "age_high", "ns"),
 						    COLUMN(PFC_F64, "freed", "count"),
 						    COLUMN(PFC_F64, "freed_bytes", "bytes"),
@@ -112,9 +132,11 @@ static const struct pfc_column leaks[] = { PID,
 					   ESTIMATE("grown", "bytes"),
 					   COLUMN(PFC_U32, "why", "id:strings") };
 
-#define TABLE(n, time)                                                                                         \
-	{ .struct_size = sizeof(struct pfc_table), .column_count = sizeof(n) / sizeof((n)[0]), .name = #n, .columns = n, \
-	  .column_stride = sizeof(struct pfc_column), .time_column = time }
+#define TABLE(n, time)                                                                                       \
+	{                                                                                                    \
+		.struct_size = sizeof(struct pfc_table), .column_count = sizeof(n) / sizeof((n)[0]),         \
+		.name = #n, .columns = n, .column_stride = sizeof(struct pfc_column), .time_column = time    \
+	}
 
 static const struct pfc_table definitions[TABLE_COUNT] = {
 	[TABLE_STRINGS] = TABLE(strings, -1),

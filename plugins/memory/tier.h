@@ -88,7 +88,8 @@ struct tier {
 extern const struct tier_calls tier_resident; /* resident.c: /proc and control groups */
 extern const struct tier_calls tier_faults;   /* faults.c: page-fault stacks */
 extern const struct tier_calls tier_mapcalls; /* mapcalls.c: mmap and its kin */
-extern const struct tier_calls tier_heap;     /* heap.c: the allocator's view; the way to it depends on the mode */
+extern const struct tier_calls
+	tier_heap; /* heap.c: the allocator's view; the way to it depends on the mode */
 
 /** Switch a tier off in probe: writes the line of the plan and why_off. Returns PFC_OK. */
 int32_t tier_off(struct tier *tier, const char *what, const char *why, const char *remedy);

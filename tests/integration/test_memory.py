@@ -83,5 +83,107 @@ def test_processes_born_in_the_window_are_seen(tmp):
     assert sum(row["kind"] == 2 for row in events) >= 7, events  # the last one and the window end together
 
 
+FUNCTIONS = ("grow_most", "grow_some", "grow_little")
+
+
+def weights_under(tmp, port, functions):
+    """Weight of the samples whose stack has the function, for each of them, and of all samples."""
+    tables = profcore("artifact", "show", tmp / "runs" / "latest", f"memory.{port}", "--json").ok().json()["tables"]
+    named = {}
+    for frame in tables["frames"]:
+        named.setdefault(frame["location"], set()).add(frame["function_text"])
+    under = [set()]
+    for stack in tables["stacks"][1:]:
+        under.append(under[stack["parent"]] | (named.get(stack["location"], set()) & set(functions)))
+    sums = dict.fromkeys(functions, 0)
+    for sample in tables["samples"]:
+        for name in under[sample["stack"]]:
+            sums[name] += sample["weight"]
+    return sums, sum(sample["weight"] for sample in tables["samples"])
+
+
+def grow(tmp, way, more="", seconds=10, program="grow", **options):
+    """One run of the workload: what it touched, what was seen of it."""
+    truth_path = tmp / "truth.json"
+    words = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in options.items())
+    answer = run_memory(tmp, f"{harness.workload(program)} --truth {truth_path} --way {way} {words}", seconds, more)
+    return answer, json.loads(truth_path.read_text())
+
+
+def check_growth(tmp, way, program="grow", **options):
+    """At least 95 % of what the planted functions touched is theirs in the page-fault stacks, in the shares that they had."""
+    answer, truth = grow(tmp, way, program=program, mib=48, steps=12, step_ms=25, **options)
+    if artifact(answer, "faults")["state"] == "absent":
+        harness.skip("perf", artifact(answer, "faults")["completeness"]["absent"])
+    touched = truth["touched"]
+    found, whole = weights_under(tmp, "faults", FUNCTIONS)
+    real = sum(touched.values())
+    # The events also count exactly: what the samples' periods add up to is a few periods off where many threads are born.
+    scale = 100 / artifact(answer, "timeline")["completeness"]["faults.seen_pct"]
+    found = {name: value * scale for name, value in found.items()}
+    whole *= scale
+    assert 0.95 * real <= sum(found.values()) <= 1.06 * real, (found, touched)
+    assert sum(found.values()) >= 0.95 * whole - 2 * MIB, (found, whole)
+    for name in FUNCTIONS:
+        check_near(found[name] / real, touched[name] / real, 0.15, f"{way}: share of {name}")
+    return answer, truth
+
+
+def test_growth_by_malloc_is_that_of_who_touches(tmp):
+    check_growth(tmp, "heap")
+
+
+def test_growth_by_mmap(tmp):
+    check_growth(tmp, "mmap")
+
+
+def test_growth_in_an_arena_of_its_own(tmp):
+    check_growth(tmp, "arena")
+
+
+def test_growth_in_threads_born_in_the_window(tmp):
+    check_growth(tmp, "threads")
+
+
+def test_growth_in_children_that_end(tmp):
+    check_growth(tmp, "fork")
+
+
+def test_every_fault_is_exact(tmp):
+    """faults = all: not a sample any more, so each function has what it touched, to the page."""
+    _, truth = grow(tmp, "mmap", more="faults = all\n", mib=4, steps=8, step_ms=40)
+    found, _ = weights_under(tmp, "faults", FUNCTIONS)
+    for name in FUNCTIONS:
+        check_near(found[name] / 4096, truth["touched"][name] / 4096, 3, f"pages of {name}")
+
+
+def test_the_kernel_faults_on_behalf_of_the_caller(tmp):
+    """read(2) into fresh memory: the fault is the kernel's, the growth that of the function that called it."""
+    _, truth = grow(tmp, "read", mib=32, steps=8, step_ms=30)
+    found, _ = weights_under(tmp, "faults", ("grow_by_read",))
+    real = sum(truth["touched"].values())
+    assert 0.95 * real <= found["grow_by_read"] <= 1.06 * real, (found, real)
+
+
+def test_pages_of_files_are_no_growth(tmp):
+    grow(tmp, "file", mib=32, steps=8, step_ms=30)
+    anonymous, _ = weights_under(tmp, "faults", ("read_pages",))
+    of_files, _ = weights_under(tmp, "file_faults", ("read_pages",))
+    assert of_files["read_pages"] >= 16 * MIB, of_files
+    assert anonymous["read_pages"] <= MIB, anonymous
+
+
+def test_what_went_again_is_not_kept(tmp):
+    """Half of each step is unmapped after it was touched: what grow_most touched stays, and all of grow_little's goes."""
+    answer, truth = grow(tmp, "mmap", more="faults = all\n", seconds=2, mib=4, steps=8, step_ms=40, free=50, hold_ms=4000)
+    facts = artifact(answer, "timeline")["completeness"]
+    assert facts["faults.seen_pct"] > 98, facts
+    rows = [row for row in table(tmp, "faults") if row["pid"] == truth["pid"] and row["kind"] in (0, 1, 3)]
+    kept = sum(row["bytes"] for row in rows if row["kept"] == 1)
+    grown = truth["steps"][-1]["rss"] - truth["steps"][0]["rss"]
+    check_near(kept / MIB, grown * 8 / 7 / MIB, 0.5, "kept, MiB")
+    assert sum(row["bytes"] for row in rows if row["kept"] == 0) >= 1.9 * MIB
+
+
 if __name__ == "__main__":
     harness.main(__name__)

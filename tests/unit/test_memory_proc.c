@@ -15,7 +15,8 @@ START_TEST(status_of_a_process)
 {
 	struct proc_status status;
 
-	ck_assert(procread_status("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\nRssAnon:\t     512 kB\nRssFile:\t     500 kB\n"
+	ck_assert(procread_status("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\nRssAnon:\t     512 "
+				  "kB\nRssFile:\t     500 kB\n"
 				  "RssShmem:\t      12 kB\nVmSwap:\t       8 kB\n",
 				  &status));
 	ck_assert(status.has_memory);
@@ -49,7 +50,8 @@ START_TEST(rollup)
 {
 	struct proc_smaps smaps;
 
-	ck_assert(procread_rollup("00400000-7ffc ---p 0 00:00 0 [rollup]\nRss: 100 kB\nPss: 40 kB\nPss_Anon: 30 kB\nPss_File: 10 kB\n"
+	ck_assert(procread_rollup("00400000-7ffc ---p 0 00:00 0 [rollup]\nRss: 100 kB\nPss: 40 kB\nPss_Anon: "
+				  "30 kB\nPss_File: 10 kB\n"
 				  "SwapPss: 2 kB\n",
 				  &smaps));
 	ck_assert_uint_eq(smaps.rss, 100 * 1024);
@@ -93,9 +95,14 @@ END_TEST
 
 START_TEST(smaps_by_kind)
 {
-	static const char *const lines[] = { "7f000000-7f010000 rw-p 00000000 00:00 0 \n", "Size: 64 kB\n", "Rss: 12 kB\n",
-					     "Anonymous: 12 kB\n", "55d0a000-55d0b000 r-xp 00001000 08:01 123 /usr/bin/x\n",
-					     "Rss: 4 kB\n", "7f100000-7f110000 rw-p 00000000 00:00 0 \n", "Rss: 8 kB\n" };
+	static const char *const lines[] = { "7f000000-7f010000 rw-p 00000000 00:00 0 \n",
+					     "Size: 64 kB\n",
+					     "Rss: 12 kB\n",
+					     "Anonymous: 12 kB\n",
+					     "55d0a000-55d0b000 r-xp 00001000 08:01 123 /usr/bin/x\n",
+					     "Rss: 4 kB\n",
+					     "7f100000-7f110000 rw-p 00000000 00:00 0 \n",
+					     "Rss: 8 kB\n" };
 	struct proc_kinds kinds = { 0 };
 	enum mapping_kind current = MAPPING_OTHER;
 
@@ -154,8 +161,10 @@ START_TEST(group_of_version_2)
 	put("/proc/7/cgroup", "0::/docker/abc\n");
 	put("/sys/fs/cgroup/docker/abc/memory.current", "4096000\n");
 	put("/sys/fs/cgroup/docker/abc/memory.max", "max\n");
-	put("/sys/fs/cgroup/docker/abc/memory.stat", "anon 100\nfile 200\nkernel 30\nshmem 4\nfile_mapped 9\n");
-	put("/sys/fs/cgroup/docker/abc/memory.events", "low 0\nhigh 1\nmax 2\noom 3\noom_kill 4\noom_group_kill 0\n");
+	put("/sys/fs/cgroup/docker/abc/memory.stat",
+	    "anon 100\nfile 200\nkernel 30\nshmem 4\nfile_mapped 9\n");
+	put("/sys/fs/cgroup/docker/abc/memory.events",
+	    "low 0\nhigh 1\nmax 2\noom 3\noom_kill 4\noom_group_kill 0\n");
 	put("/sys/fs/cgroup/docker/abc/memory.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=12\n"
 							 "full avg10=0.00 avg60=0.00 avg300=0.00 total=5\n");
 	ck_assert(group_open(&group, 7, true, root));
@@ -195,8 +204,10 @@ START_TEST(group_of_version_1_on_a_hybrid_machine)
 	put("/sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes", "9223372036854771712\n");
 	put("/sys/fs/cgroup/memory/docker/abc/memory.memsw.usage_in_bytes", "1500\n");
 	put("/sys/fs/cgroup/memory/docker/abc/memory.failcnt", "6\n");
-	put("/sys/fs/cgroup/memory/docker/abc/memory.stat", "cache 1\nrss 2\ntotal_cache 10\ntotal_rss 20\ntotal_shmem 3\n");
-	put("/sys/fs/cgroup/memory/docker/abc/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
+	put("/sys/fs/cgroup/memory/docker/abc/memory.stat",
+	    "cache 1\nrss 2\ntotal_cache 10\ntotal_rss 20\ntotal_shmem 3\n");
+	put("/sys/fs/cgroup/memory/docker/abc/memory.oom_control",
+	    "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
 	ck_assert(group_open(&group, 7, false, root));
 	ck_assert_int_eq(group.version, 1);
 	ck_assert(group.is_shared);

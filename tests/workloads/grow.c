@@ -167,12 +167,15 @@ static void touch(struct grow *grow, uint64_t bytes)
 		} else if (strcmp(grow->way, "read") == 0) {
 			sum += grow_by_read(grow->zero_fd, at, part);
 		} else {
-			sum += i == 0 ? grow_most(at, part) : i == 1 ? grow_some(at, part) : grow_little(at, part);
+			sum += i == 0   ? grow_most(at, part)
+			       : i == 1 ? grow_some(at, part)
+					: grow_little(at, part);
 		}
 		grow->touched[i] += part;
 		at += part;
 	}
-	if (grow->free_pct && strcmp(grow->way, "mmap") == 0) { /* what grow_little and part of grow_some touched goes again */
+	if (grow->free_pct &&
+	    strcmp(grow->way, "mmap") == 0) { /* what grow_little and part of grow_some touched goes again */
 		uint64_t back = bytes * grow->free_pct / 100 / PAGE * PAGE;
 
 		munmap(at - back, back);
@@ -245,13 +248,15 @@ static uint64_t own_rss(void)
 
 static void write_truth(const struct grow *grow)
 {
-	fprintf(grow->truth, "{\"pid\": %d, \"way\": \"%s\", \"touched\": {\"grow_most\": %llu, \"grow_some\": %llu, \"grow_little\": %llu}, ",
-		(int)getpid(), grow->way, (unsigned long long)grow->touched[0], (unsigned long long)grow->touched[1],
-		(unsigned long long)grow->touched[2]);
+	fprintf(grow->truth,
+		"{\"pid\": %d, \"way\": \"%s\", \"touched\": {\"grow_most\": %llu, \"grow_some\": %llu, "
+		"\"grow_little\": %llu}, ",
+		(int)getpid(), grow->way, (unsigned long long)grow->touched[0],
+		(unsigned long long)grow->touched[1], (unsigned long long)grow->touched[2]);
 	fprintf(grow->truth, "\"steps\": [");
 	for (unsigned i = 0; i < grow->steps; i++) {
-		fprintf(grow->truth, "%s{\"time\": %llu, \"rss\": %llu}", i ? ", " : "", (unsigned long long)grow->done[i].time_ns,
-			(unsigned long long)grow->done[i].rss);
+		fprintf(grow->truth, "%s{\"time\": %llu, \"rss\": %llu}", i ? ", " : "",
+			(unsigned long long)grow->done[i].time_ns, (unsigned long long)grow->done[i].rss);
 	}
 	fprintf(grow->truth, "]}\n");
 	fflush(grow->truth);
@@ -276,6 +281,9 @@ static void parse(struct grow *grow, int argc, char **argv)
 			grow->free_pct = (unsigned)number;
 		} else if (strcmp(argv[i], "--truth") == 0) {
 			grow->truth = fopen(argv[i + 1], "w");
+			if (!grow->truth) {
+				exit(4);
+			}
 		}
 	}
 	grow->truth = grow->truth ? grow->truth : stdout;
@@ -296,7 +304,7 @@ int main(int argc, char **argv)
 		grow.done[i].rss = own_rss();
 		pause_ms(strcmp(grow.way, "fork") == 0 ? 0 : grow.step_ms);
 	}
-	pause_ms(grow.hold_ms);
 	write_truth(&grow);
+	pause_ms(grow.hold_ms);
 	return 0;
 }
