@@ -35,10 +35,19 @@ struct load {
 	char label[160];
 };
 
+/** Sums of one syscalls artifact: the books of all threads, and the call that was made most. */
+struct book {
+	uint64_t threads, on_cpu_ns, ready_ns, preempted_ns, blocked_ns, fault_ns;
+	uint64_t calls, often_calls, often_ns, often_blocked_ns, longest_ns;
+	struct text often;
+	struct text longest; /* the call that was waited in most */
+};
+
 /** What is worth knowing. Texts are clean; severity is "error", "warning" or "info". */
 struct finding {
 	const char
-		*kind; /* "hot_function", "hot_path", "incomplete", "errors", "tail", "waiting", "cpu_cost" */
+		*kind; /* "hot_function", "hot_path", "incomplete", "errors", "tail", "waiting", "cpu_cost",
+		       "lock", "disk", "network", "sleep", "run_queue", "syscalls" */
 	const char *severity;
 	struct text title;
 	struct text evidence;
@@ -65,6 +74,8 @@ struct analysis {
 	uint32_t view_count;
 	struct load loads[ANALYSIS_MAX_INPUTS];
 	uint32_t load_count;
+	struct book books[ANALYSIS_MAX_INPUTS];
+	uint32_t book_count;
 	uint32_t inputs_left_out;
 	struct view *main; /* the profile that the verdict is about: CPU if there is one; NULL for none */
 	struct culprit culprit;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From figures to sentences: what is incomplete, what was found, and the one line that says it. */
 #include "analysis.h"
+#include "waiting.h"
 
 #include <math.h>
 #include <string.h>
@@ -94,7 +95,7 @@ static void check_completeness(struct analysis *analysis)
 		}
 	}
 	check_loads(analysis);
-	if (analysis->view_count == 0) {
+	if (analysis->view_count == 0 && analysis->book_count == 0) {
 		alarm_text(analysis, "warning", "stacks",
 			   "None were collected: nothing says where time goes.");
 	}
@@ -299,6 +300,12 @@ static void say_culprit(const struct analysis *analysis, struct text *to)
 	}
 }
 
+/* The heaviest stack off the CPU is often that of a thread with nothing to do, which is nobody's fault. */
+static bool is_waiting(const struct view *view)
+{
+	return strcmp(view->profile->signal, "off-cpu") == 0;
+}
+
 static void make_verdict(struct analysis *analysis)
 {
 	struct text *to = &analysis->verdict;
@@ -306,10 +313,10 @@ static void make_verdict(struct analysis *analysis)
 	char p50[UNITS_ROOM], p99[UNITS_ROOM];
 	uint32_t i;
 
-	if (analysis->main) {
+	if (analysis->main && !is_waiting(analysis->main)) {
 		say_culprit(analysis, to);
 	} else {
-		text_add(to, "There are no stacks, so nothing says where the time goes");
+		waiting_say(analysis, to);
 	}
 	if (load && load->latency.timed) {
 		text_format(to, "; requests take %s ms at the median and %s ms at p99",
@@ -319,6 +326,7 @@ static void make_verdict(struct analysis *analysis)
 		if (strcmp(analysis->findings[i].kind, "waiting") == 0) {
 			text_format(to, "; but they wait for %.0f %% of that time",
 				    analysis->findings[i].share);
+			waiting_say_most(analysis, to);
 		}
 	}
 	text_add(to, ".");
@@ -337,7 +345,7 @@ int analysis_conclude(struct analysis *analysis)
 	if (status != PFC_OK) {
 		return status;
 	}
-	if (analysis->culprit.function) {
+	if (analysis->culprit.function && !is_waiting(analysis->main)) {
 		add_hot_function(analysis);
 		add_hot_path(analysis);
 	}
@@ -348,6 +356,7 @@ int analysis_conclude(struct analysis *analysis)
 	if (analysis->load_count) {
 		judge_cost(analysis, &analysis->loads[0]);
 	}
+	status = waiting_conclude(analysis);
 	make_verdict(analysis);
-	return analysis->verdict.failed || analysis->alarms.failed ? PFC_ENOMEM : PFC_OK;
+	return status != PFC_OK ? status : analysis->verdict.failed || analysis->alarms.failed ? PFC_ENOMEM : PFC_OK;
 }

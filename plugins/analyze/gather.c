@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading the inputs. An input that cannot be read is said in the report; the others still count. */
 #include "analysis.h"
+#include "waiting.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -138,6 +139,9 @@ int analysis_gather(struct analysis *analysis, const struct pfc_host *host)
 
 		status = read_load(analysis, host, at, &analysis->loads[at]);
 	}
+	if (status == PFC_OK) {
+		status = waiting_read(analysis, host);
+	}
 	analysis->inputs_left_out = stacks + requests - analysis->view_count - analysis->load_count;
 	analysis->main = choose_main(analysis);
 	return status;
@@ -164,6 +168,7 @@ void analysis_finish(struct analysis *analysis)
 		text_finish(&analysis->findings[i].title);
 		text_finish(&analysis->findings[i].evidence);
 	}
+	waiting_finish(analysis);
 	text_finish(&analysis->verdict);
 	text_finish(&analysis->alarms);
 }

@@ -49,6 +49,11 @@ static bool has_data(const struct analysis *analysis)
 			return true;
 		}
 	}
+	for (i = 0; i < analysis->book_count; i++) {
+		if (analysis->books[i].threads || analysis->books[i].calls) {
+			return true;
+		}
+	}
 	return analysis->main != NULL;
 }
 
@@ -86,7 +91,7 @@ static int32_t process(void *data)
 			host, PFC_ENODATA,
 			analysis->view_count + analysis->load_count
 				? "no input has a sample or a request in the window"
-				: "the run has neither stacks nor requests",
+				: "the run has neither stacks, nor system calls, nor requests",
 			"put load on the target during the window; the logs of the collectors may say more");
 	}
 	if (status == PFC_OK) {
