@@ -8,6 +8,7 @@
 #include <ini.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,9 @@ struct parser {
 	bool in_section; /* a header was seen, good or bad */
 	bool has_key;    /* a key line was seen since the header, good or bad */
 	bool continues;  /* the line in hand continues a value */
+	char *rest;      /* of a line that inih takes in pieces: what it has not seen yet; NULL */
+	size_t rest_at;
+	bool is_piece; /* the line in hand is such a piece: it goes on where the one before was cut */
 	bool stop;
 	bool failed; /* memory ran out */
 };
@@ -242,6 +246,66 @@ static const char *classify(struct parser *parser, char *line)
 	return check_key(parser, text) ? text : NULL;
 }
 
+/*
+ * How much of a text goes into `room` bytes, when the rest follows as a continued value: inih takes blanks off both ends of
+ * a line and one that begins with a semicolon for a comment, so the cut is between two bytes that are neither. 0: nowhere.
+ */
+static size_t cut(const char *text, size_t room)
+{
+	size_t at = strlen(text) < room ? strlen(text) : room;
+
+	if (text[at] == '\0') {
+		return at;
+	}
+	while (at > 1 && strchr(" \t", text[at - 1]) != NULL) {
+		at--;
+	}
+	while (at > 1 && (strchr(" \t;#", text[at]) != NULL || strchr(" \t", text[at - 1]) != NULL)) {
+		at--;
+	}
+	return at > 1 ? at : 0;
+}
+
+/* Hand a line over, or as much of it as inih takes; the rest is kept for the next calls. */
+static void give(struct parser *parser, const char *text, char *to, size_t room)
+{
+	bool is_indented = parser->continues || parser->is_piece;
+	size_t bytes = cut(text, room - is_indented - 1);
+	const char *value = parser->continues || parser->is_piece ? text : text + strcspn(text, "=:") + 1;
+
+	if (bytes == 0 || (text[bytes] != '\0' && text + bytes <= value + strspn(value, " \t"))) {
+		fault(parser, parser->line,
+		      "the INI library takes %zu bytes a line only, and this one has no place to be cut",
+		      room - 1);
+		parser->rest_at = 0;
+		free(parser->rest);
+		parser->rest = NULL;
+		return;
+	}
+	snprintf(to, room, "%s%.*s", is_indented ? " " : "", (int)bytes, text);
+	if (text[bytes] == '\0') {
+		free(parser->rest);
+		parser->rest = NULL;
+	} else if (parser->rest == NULL) {
+		parser->rest = strdup(text + bytes);
+		parser->rest_at = 0;
+		parser->failed = parser->failed || parser->rest == NULL;
+	} else {
+		parser->rest_at += bytes;
+	}
+}
+
+/* A key's own line that is cut: inih would take an inline comment off its first piece only. */
+static void drop_comment(char *text)
+{
+	char *value = text + strcspn(text, "=:");
+
+	if (*value != '\0') {
+		value++;
+		value[find_or_comment(value, "") - value] = '\0';
+	}
+}
+
 /* inih's fgets. A key goes to it without indentation, a continuation with one space, everything else as an empty line. */
 static char *next_line(char *to, int room, void *stream)
 {
@@ -252,9 +316,19 @@ static char *next_line(char *to, int room, void *stream)
 	char line[INI_LINE_MAX + 1];
 	size_t bytes;
 
-	if (start == parser->end || parser->stop || parser->failed) {
+	if (parser->stop || parser->failed) {
 		return NULL;
 	}
+	if (parser->rest != NULL) {
+		parser->is_piece = true;
+		to[0] = '\0';
+		give(parser, parser->rest + parser->rest_at, to, (size_t)room);
+		return to;
+	}
+	if (start == parser->end) {
+		return NULL;
+	}
+	parser->is_piece = false;
 	parser->at = end != NULL ? end + 1 : parser->end;
 	parser->line++;
 	bytes = (size_t)((end != NULL ? end : parser->end) - start);
@@ -272,10 +346,11 @@ static char *next_line(char *to, int room, void *stream)
 		parser->key_indent = 0;
 	}
 	to[0] = '\0';
-	if (text != NULL && strlen(text) + parser->continues + 1 > (size_t)room) {
-		fault(parser, parser->line, "the INI library takes %d bytes a line only", room - 1);
-	} else if (text != NULL) {
-		stpcpy(stpcpy(to, parser->continues ? " " : ""), text);
+	if (text != NULL) {
+		if (!parser->continues && strlen(text) >= (size_t)room) {
+			drop_comment(line + (text - line));
+		}
+		give(parser, text, to, (size_t)room);
 	}
 	return to;
 }
@@ -315,11 +390,11 @@ static int handle(void *user, const char *section, const char *key, const char *
 	struct parser *parser = user;
 
 	(void)section;
-	if (!parser->continues && parser->section != NULL) {
+	if (!parser->continues && !parser->is_piece && parser->section != NULL) {
 		open_entry(parser, key);
 	}
 	if (parser->entry != NULL && value != NULL && value[0] != '\0') {
-		if (parser->continues && parser->value.bytes > 0) {
+		if (parser->continues && !parser->is_piece && parser->value.bytes > 0) {
 			str_add(&parser->value, " ");
 		}
 		str_add(&parser->value, value);
@@ -341,6 +416,7 @@ int ini_doc_parse(const char *text, size_t bytes, struct ini_doc *ret, struct pf
 	}
 	line = ini_parse_stream(next_line, &parser, handle, &parser);
 	close_entry(&parser);
+	free(parser.rest);
 	if (line > 0 && parser.doc.faults == NULL) {
 		fault(&parser, line, "not understood");
 	}

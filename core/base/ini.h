@@ -16,7 +16,7 @@
 #include "base/error.h"
 
 #define INI_TEXT_MAX (1024 * 1024) /* bytes of a whole text */
-#define INI_LINE_MAX 199 /* bytes of a line without its end: INI_MAX_LINE of inih as packaged, less the NUL */
+#define INI_LINE_MAX 16384 /* bytes of a line without its end; inih, which takes 199, is given long ones in pieces */
 #define INI_NAME_MAX                                                                                         \
 	49 /* bytes of a section's or key's name: MAX_SECTION and MAX_NAME of inih, less the NUL */
 #define INI_SECTIONS_MAX 1024

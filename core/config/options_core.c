@@ -43,7 +43,7 @@ static const struct manifest_option target_options[] = {
 	{ OPTION("engine", PFC_VALUE_STRING, "",
 		 "socket of the container engine; default: $DOCKER_HOST, else Docker's and Podman's own"),
 	  .values = no_values },
-	{ OPTION("pod", PFC_VALUE_STRING, "", "a pod by name"), .values = no_values },
+	{ OPTION("pod", PFC_VALUE_STRING, "", "a pod of Kubernetes on this node: NAMESPACE/NAME"), .values = no_values },
 	{ OPTION("system", PFC_VALUE_BOOL, "no", "the whole machine"), .values = no_values },
 	{ OPTION("ready", PFC_VALUE_STRING, "",
 		 "when a launched command is ready: URL, tcp:PORT or a duration"),

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
-/* inih's lines end at 200 bytes: a longer value goes on in the next, indented line, broken at a space. */
+/* Lines that people can read: a longer value goes on in the next, indented line, broken at a space. */
 #define LINE_BYTES_MAX 180
 
 static void fold_value(struct str *out, const char *key, const char *text)

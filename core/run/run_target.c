@@ -62,6 +62,7 @@ int run_target_open(struct run *run, struct pfc_error *err)
 		.project = option_text(run, "compose-project"),
 		.image = option_text(run, "image"),
 		.cgroup = option_text(run, "cgroup"),
+		.pod = option_text(run, "pod"),
 		.engine = option_text(run, "engine"),
 		.system = options_int(&run->plan->target, "system") != 0,
 		.stop_on_restart = str_equal(options_text(&run->plan->target, "on_restart"), "stop"),
@@ -69,11 +70,6 @@ int run_target_open(struct run *run, struct pfc_error *err)
 	char *expanded = NULL;
 	int rc;
 
-	if (option_text(run, "pod") != NULL) {
-		error_set(err, PFC_ENOTSUP, "this version does not find pods", "open the target");
-		return error_hint(
-			err, "[target] container = ID of the pod's container, or cgroup = its control group");
-	}
 	if (command != NULL) {
 		error_nomem(err);
 		expanded = expand_command(command, err);

@@ -48,13 +48,20 @@ static int check_stat(int32_t pid, const struct proc_stat *stat, struct pfc_erro
 		return PFC_ETARGET;
 	}
 	if (stat->kernel_thread) {
-		return error_set(err, PFC_ETARGET, "it is a thread of the kernel", "find process %d (%s)", (int)pid, stat->comm);
+		return error_set(err, PFC_ETARGET, "it is a thread of the kernel", "find process %d (%s)",
+				 (int)pid, stat->comm);
 	}
 	if (stat->state == 'Z' || stat->state == 'X') {
-		return error_set(err, PFC_ETARGET, "it has ended and waits for its parent", "find process %d (%s)", (int)pid,
-				 stat->comm);
+		return error_set(err, PFC_ETARGET, "it has ended and waits for its parent",
+				 "find process %d (%s)", (int)pid, stat->comm);
 	}
 	return PFC_OK;
+}
+
+/* No such process; anything else (no descriptor is left, say) tells nothing about it. */
+static bool is_gone(int errnum)
+{
+	return errnum == ENOENT || errnum == ESRCH;
 }
 
 int resolve_pid(int32_t pid, int *ret_pid_fd, struct pfc_error *err)
@@ -65,10 +72,15 @@ int resolve_pid(int32_t pid, int *ret_pid_fd, struct pfc_error *err)
 	int fd;
 
 	if (pid <= 0 || pid == getpid()) {
-		return error_set(err, PFC_EINVAL, pid <= 0 ? "a pid is a positive number" : "that is profcore itself",
+		return error_set(err, PFC_EINVAL,
+				 pid <= 0 ? "a pid is a positive number" : "that is profcore itself",
 				 "find process %d", (int)pid);
 	}
-	if (procfs_stat(pid, &before) < 0) {
+	status = procfs_stat(pid, &before);
+	if (status < 0 && !is_gone(-status)) {
+		return error_errno(err, -status, "look at process %d", (int)pid);
+	}
+	if (status < 0) {
 		error_set(err, PFC_ETARGET, "no such process", "find process %d", (int)pid);
 		return error_hint(err, "profcore targets lists what runs"), PFC_ETARGET;
 	}
@@ -77,6 +89,9 @@ int resolve_pid(int32_t pid, int *ret_pid_fd, struct pfc_error *err)
 		return status;
 	}
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0 && !is_gone(errno)) {
+		return error_errno(err, errno, "hold process %d", (int)pid);
+	}
 	/* Read again with the descriptor held: it is the same process, or it ended between. */
 	if (fd < 0 || procfs_stat(pid, &after) < 0 || after.start_ticks != before.start_ticks) {
 		if (fd >= 0) {
@@ -117,7 +132,8 @@ static bool argv0_is_called(int32_t pid, const char *name)
 	char text[PATH_MAX];
 
 	/* The first word ends at its NUL. */
-	return procfs_read(text, sizeof(text), "/proc/%d/cmdline", (int)pid) > 0 && strcmp(base_name(text), name) == 0;
+	return procfs_read(text, sizeof(text), "/proc/%d/cmdline", (int)pid) > 0 &&
+	       strcmp(base_name(text), name) == 0;
 }
 
 static bool is_called(int32_t pid, const struct proc_stat *stat, const char *name)
@@ -162,15 +178,20 @@ static void consider(struct nearest *nearest, const char *name, const char *want
 	nearest->edits[at] = edits;
 }
 
+/* *ret_errnum: why some could not be looked at though they are there; 0. */
 static size_t scan(const char *name, const int32_t *pids, size_t pid_count, struct match *matches,
-		   struct nearest *nearest)
+		   struct nearest *nearest, int *ret_errnum)
 {
 	int32_t own_pid = (int32_t)getpid();
 	struct proc_stat stat;
 	size_t count = 0;
 
+	*ret_errnum = 0;
 	for (size_t i = 0; i < pid_count; i++) {
-		if (pids[i] == own_pid || procfs_stat(pids[i], &stat) < 0 || stat.kernel_thread || stat.state == 'Z' ||
+		int status = pids[i] != own_pid ? procfs_stat(pids[i], &stat) : 0;
+
+		*ret_errnum = status < 0 && !is_gone(-status) ? -status : *ret_errnum;
+		if (pids[i] == own_pid || status < 0 || stat.kernel_thread || stat.state == 'Z' ||
 		    stat.state == 'X') {
 			continue;
 		}
@@ -221,9 +242,11 @@ static int tell_none(const char *name, const struct nearest *nearest, struct pfc
 	char shown[128];
 	char one[64];
 
-	error_set(err, PFC_ETARGET, "no such process", "find process `%s`", log_escape(shown, sizeof(shown), name));
+	error_set(err, PFC_ETARGET, "no such process", "find process `%s`",
+		  log_escape(shown, sizeof(shown), name));
 	for (unsigned i = 0; i < nearest->count; i++) {
-		str_format(&hint, "%s%s", i > 0 ? ", " : "did you mean ", log_escape(one, sizeof(one), nearest->names[i]));
+		str_format(&hint, "%s%s", i > 0 ? ", " : "did you mean ",
+			   log_escape(one, sizeof(one), nearest->names[i]));
 	}
 	if (nearest->count > 0) {
 		error_hint(err, "%s?", str_text(&hint));
@@ -248,27 +271,31 @@ static int tell_several(const char *name, const struct match *matches, size_t co
 		int64_t up_s = (now_ns - procfs_start_ns(matches[i].start_ticks)) / 1000000000;
 
 		procfs_cmdline(matches[i].pid, cmdline, sizeof(cmdline));
-		str_format(&hint, "%s%d (up %lld s: %s)", i > 0 ? ", " : "", (int)matches[i].pid, (long long)up_s,
-			   log_escape(line, sizeof(line), cmdline));
+		str_format(&hint, "%s%d (up %lld s: %s)", i > 0 ? ", " : "", (int)matches[i].pid,
+			   (long long)up_s, log_escape(line, sizeof(line), cmdline));
 	}
 	error_hint(err, "choose by pid: %s%s", str_text(&hint), count > LISTED_MAX ? ", ..." : "");
 	str_finish(&hint);
 	return PFC_ETARGET;
 }
 
-int resolve_name_among(const char *name, const int32_t *pids, size_t pid_count, int32_t *ret_pid, int *ret_pid_fd,
-		       struct pfc_error *err)
+int resolve_name_among(const char *name, const int32_t *pids, size_t pid_count, int32_t *ret_pid,
+		       int *ret_pid_fd, struct pfc_error *err)
 {
 	struct match matches[MATCHES_MAX];
 	struct nearest nearest = { .count = 0 };
 	const struct match *match;
 	size_t count;
+	int errnum;
 	int status;
 
 	if (name[0] == '\0') {
 		return error_set(err, PFC_EINVAL, "the name is empty", "find a process by name");
 	}
-	count = scan(name, pids, pid_count, matches, &nearest);
+	count = scan(name, pids, pid_count, matches, &nearest, &errnum);
+	if (count == 0 && errnum != 0) {
+		return error_errno(err, errnum, "look for process `%.64s`", name);
+	}
 	if (count == 0) {
 		return tell_none(name, &nearest, err);
 	}

@@ -18,7 +18,7 @@
 struct target;
 
 /**
- * What [target] asks for. Exactly one of: command; pid; cgroup; system; a container by name, service, image (together they
+ * What [target] asks for. Exactly one of: command; pid; cgroup; pod; system; a container by name, service, image (together they
  * narrow); process alone. process beside a container or cgroup means only that program in it. Borrowed during the call.
  */
 struct target_config {
@@ -30,6 +30,7 @@ struct target_config {
 	const char *project;
 	const char *image;
 	const char *cgroup;        /* path of a control group; NULL */
+	const char *pod;           /* of Kubernetes, "namespace/name", on its node; NULL */
 	const char *engine;        /* socket of the engine; NULL: the usual places */
 	bool system;               /* the whole machine */
 	bool stop_on_restart;      /* the first end of a container is the end; else a restart is followed */
@@ -70,7 +71,7 @@ int target_is_ready(struct target *target, struct pfc_error *err);
 int target_exit_fd(const struct target *target);
 void target_status(struct target *target, struct target_status *ret);
 
-/** "command", "pid", "process", "container", "cgroup", "system"; and a name for people. */
+/** "command", "pid", "process", "container", "pod", "cgroup", "system"; and a name for people. */
 const char *target_kind(const struct target *target);
 const char *target_name(const struct target *target);
 

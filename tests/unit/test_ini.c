@@ -132,20 +132,69 @@ END_TEST
 
 START_TEST(says_long_lines_and_goes_on)
 {
-	char text[1024];
-	char line[512];
+	static char text[3 * INI_LINE_MAX];
+	static char line[2 * INI_LINE_MAX];
 
 	memset(line, 'v', sizeof(line));
-	/* "x = " and 195 bytes are 199: allowed whole. */
-	snprintf(text, sizeof(text), "[a]\nx = %.195s\ny = %.196s\n  more of it\nz\n", line, line);
+	snprintf(text, sizeof(text), "[a]\nx = %.*s\ny = %.*s\n  more of it\nz\n", INI_LINE_MAX - 4, line, INI_LINE_MAX - 3, line);
 	parse(text);
-	ck_assert_uint_eq(strlen(value_of("a", "x")), 195);
+	ck_assert_uint_eq(strlen(value_of("a", "x")), INI_LINE_MAX - 4);
 	ck_assert_str_eq(value_of("a", "y"), "(none)");
 	ck_assert_ptr_nonnull(doc.faults);
 	ck_assert_int_eq(doc.faults->line, 3);
-	ck_assert_ptr_nonnull(strstr(doc.faults->text, "200 bytes, the limit is 199; continue"));
+	ck_assert_ptr_nonnull(strstr(doc.faults->text, "16385 bytes, the limit is 16384; continue"));
 	ck_assert_int_eq(doc.faults->next->line, 5);
 	ck_assert_ptr_null(doc.faults->next->next);
+	ini_doc_finish(&doc);
+}
+END_TEST
+
+/* inih sees 199 bytes at a time: wherever it is cut, the value is what the line says. */
+START_TEST(long_lines_are_what_they_say)
+{
+	static const char *const fillers[] = { "v", "ab ", "a  b", "a;b", "a#", "=x:", "[z]", "\xc3\xa4", "a\tb" };
+	char value[700];
+	char text[2000];
+
+	for (size_t f = 0; f < sizeof(fillers) / sizeof(fillers[0]); f++) {
+		for (size_t bytes = 150; bytes < 640; bytes += 7) {
+			size_t at = 0;
+
+			value[at++] = 'k'; /* neither a blank nor a comment at its ends */
+			while (at + strlen(fillers[f]) < bytes) {
+				at += (size_t)sprintf(value + at, "%s", fillers[f]);
+			}
+			snprintf(value + at, sizeof(value) - at, "e");
+			snprintf(text, sizeof(text), "[a]\nx = %s ; and no more\ny = 1\nz = short\n  %s\n", value, value);
+			parse(text);
+			ck_assert_msg(doc.faults == NULL, "%s x %zu: %s", fillers[f], bytes, doc.faults != NULL ? doc.faults->text : "");
+			ck_assert_str_eq(value_of("a", "x"), value);
+			ck_assert_str_eq(value_of("a", "y"), "1");
+			ck_assert_int_eq(strncmp(value_of("a", "z"), "short k", 7), 0);
+			ck_assert_str_eq(value_of("a", "z") + 6, value);
+			ini_doc_finish(&doc);
+		}
+	}
+}
+END_TEST
+
+/* Where a line of 199 bytes is a run of blanks there is no place to cut it. */
+START_TEST(long_blanks_are_a_fault)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "[a]\nx = a%600sb\ny = 2\n", "");
+	parse(text);
+	ck_assert_ptr_nonnull(doc.faults);
+	ck_assert_int_eq(doc.faults->line, 2);
+	ck_assert_ptr_nonnull(strstr(doc.faults->text, "no place to be cut"));
+	ck_assert_str_eq(value_of("a", "y"), "2");
+	ini_doc_finish(&doc);
+	snprintf(text, sizeof(text), "[a]\nx = %0600d\ny = 2\n", 0);
+	memset(text + 9, ';', 590); /* behind a digit, or it would be a comment */
+	parse(text);
+	ck_assert_ptr_nonnull(doc.faults);
+	ck_assert_str_eq(value_of("a", "y"), "2");
 	ini_doc_finish(&doc);
 }
 END_TEST
@@ -265,6 +314,8 @@ int main(void)
 	tcase_add_test(tests, last_line_needs_no_end);
 	tcase_add_test(tests, names_each_fault);
 	tcase_add_test(tests, says_long_lines_and_goes_on);
+	tcase_add_test(tests, long_lines_are_what_they_say);
+	tcase_add_test(tests, long_blanks_are_a_fault);
 	tcase_add_test(tests, long_values_by_continuation);
 	tcase_add_test(tests, says_long_names);
 	tcase_add_test(tests, refuses_too_much);

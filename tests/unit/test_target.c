@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -406,6 +407,30 @@ START_TEST(test_pid_is_checked)
 }
 END_TEST
 
+/* It is not that the process ended: we cannot look. */
+START_TEST(test_no_descriptor_left_is_said)
+{
+	struct target_config by_pid = { .pid = getppid(), .output_fd = -1 };
+	struct target_config by_name = { .process = "no-such-process-here", .output_fd = -1 };
+	struct target *target = NULL;
+	struct pfc_error err = { 0 };
+	struct rlimit files;
+	struct rlimit none;
+	int next = dup(STDERR_FILENO);
+
+	close(next);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+	none = files;
+	none.rlim_cur = (rlim_t)next;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_lt(target_open(&by_pid, &target, &err), 0);
+	ck_assert_str_eq(err.why, "Too many open files");
+	ck_assert_int_lt(target_open(&by_name, &target, &err), 0);
+	ck_assert_str_eq(err.why, "Too many open files");
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+}
+END_TEST
+
 START_TEST(test_json_says_what_it_is)
 {
 	struct fixture fixture;
@@ -447,6 +472,7 @@ int main(void)
 	tcase_add_test(tcase, test_tree_dies_with_the_core);
 	tcase_add_test(tcase, test_name_is_found_or_explained);
 	tcase_add_test(tcase, test_pid_is_checked);
+	tcase_add_test(tcase, test_no_descriptor_left_is_said);
 	tcase_add_test(tcase, test_json_says_what_it_is);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
