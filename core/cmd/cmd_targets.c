@@ -39,6 +39,7 @@ struct listing {
 	struct engine_answer engine;
 	struct pfc_error engine_err;
 	bool has_engine;
+	const char *order; /* one of orders */
 };
 
 /* ---- looking ---- */
@@ -102,16 +103,28 @@ static void look_again(struct process *process, double seconds)
 	}
 }
 
-static int busiest_first(const void *a, const void *b)
+/* What lists are sorted by; the rest decides between equals. */
+static const char *const orders[] = { "cpu", "rss", "name", "pid", NULL };
+
+static int compare_numbers(double left, double right)
+{
+	return left > right ? -1 : left < right;
+}
+
+static int compare(const void *a, const void *b, void *order)
 {
 	const struct process *left = a;
 	const struct process *right = b;
+	const char *by = order;
+	int first = strcmp(by, "rss") == 0
+			    ? compare_numbers((double)left->rss_bytes, (double)right->rss_bytes)
+		    : strcmp(by, "name") == 0 ? strcmp(left->name, right->name)
+		    : strcmp(by, "pid") == 0  ? left->pid - right->pid
+					      : 0;
 
-	if (left->cpu_pct != right->cpu_pct) {
-		return left->cpu_pct > right->cpu_pct ? -1 : 1;
-	}
-	return left->rss_bytes != right->rss_bytes ? (left->rss_bytes > right->rss_bytes ? -1 : 1)
-						   : left->pid - right->pid;
+	first = first != 0 ? first : compare_numbers(left->cpu_pct, right->cpu_pct);
+	first = first != 0 ? first : compare_numbers((double)left->rss_bytes, (double)right->rss_bytes);
+	return first != 0 ? first : left->pid - right->pid;
 }
 
 static int look(struct listing *listing)
@@ -202,7 +215,18 @@ struct group {
 	const struct process *busiest;
 };
 
-/* Containers in the order of their busiest process; returns how many. */
+static int compare_groups(const void *a, const void *b, void *order)
+{
+	const struct group *left = a;
+	const struct group *right = b;
+	bool by_memory = strcmp(order, "rss") == 0;
+	int first = by_memory ? compare_numbers((double)left->rss_bytes, (double)right->rss_bytes)
+			      : compare_numbers(left->cpu_pct, right->cpu_pct);
+
+	return first != 0 ? first : strcmp(left->id, right->id);
+}
+
+/* Containers in the order of the list; by CPU or memory, of their sums. Returns how many. */
 static size_t gather(const struct listing *listing, struct group *groups, size_t room)
 {
 	size_t count = 0;
@@ -226,6 +250,9 @@ static size_t gather(const struct listing *listing, struct group *groups, size_t
 		groups[at].cpu_pct += process->cpu_pct;
 		groups[at].rss_bytes += process->rss_bytes;
 		groups[at].count++;
+	}
+	if (strcmp(listing->order, "cpu") == 0 || strcmp(listing->order, "rss") == 0) {
+		qsort_r(groups, count, sizeof(groups[0]), compare_groups, (void *)(size_t)listing->order);
 	}
 	return count;
 }
@@ -268,7 +295,9 @@ static void print_processes(const struct listing *listing, size_t max)
 		       log_escape(name, sizeof(name), process->name), process->cpu_pct,
 		       (double)process->rss_bytes / 1e6, language[0] != '\0' ? language : "?",
 		       survey_symbols_name(&process->survey),
-		       process->survey.frame_pointers == SURVEY_YES ? "pointers" : survey_frame_pointers_name(&process->survey),
+		       process->survey.frame_pointers == SURVEY_YES
+			       ? "pointers"
+			       : survey_frame_pointers_name(&process->survey),
 		       container != NULL ? log_escape(where, sizeof(where), container->name)
 					 : process->container_id);
 	}
@@ -294,8 +323,9 @@ static json_t *process_json(const struct process *process)
 	return json_pack("{s:i, s:o, s:f, s:I, s:s?, s:s, s:s, s:s, s:o}", "pid", (int)process->pid, "name",
 			 text_json(process->name), "cpu_pct", process->cpu_pct, "rss_bytes",
 			 (json_int_t)process->rss_bytes, "language", language[0] != '\0' ? language : NULL,
-			 "symbols", survey_symbols_name(&process->survey), "frame_pointers", survey_frame_pointers_name(&process->survey),
-			 "container_id", process->container_id, "command_line", text_json(cmdline));
+			 "symbols", survey_symbols_name(&process->survey), "frame_pointers",
+			 survey_frame_pointers_name(&process->survey), "container_id", process->container_id,
+			 "command_line", text_json(cmdline));
 }
 
 static json_t *containers_json(const struct listing *listing)
@@ -339,16 +369,28 @@ static int print_json(const struct listing *listing)
 	return rc < 0 || fflush(stdout) != 0;
 }
 
+static bool is_order(const char *word)
+{
+	for (size_t i = 0; orders[i] != NULL; i++) {
+		if (strcmp(orders[i], word) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 int cmd_targets(int argc, char **argv)
 {
 	struct engine_query query = { .container = NULL };
-	struct listing listing = { .count = 0 };
+	struct listing listing = { .order = orders[0] };
+	char *fault;
 	bool is_json = false;
 	bool is_all = false;
 	const struct args_option options[] = {
 		{ .name = "json", .flag = &is_json },
 		{ .name = "all", .flag = &is_all },
 		{ .name = "engine", .text = &query.socket },
+		{ .name = "sort", .text = &listing.order },
 		{ .name = NULL },
 	};
 	int words = args_parse(argc, argv, options);
@@ -357,13 +399,21 @@ int cmd_targets(int argc, char **argv)
 	if (words != 1) {
 		return words < 0 ? 2 : command_misused("targets", "it takes no words");
 	}
+	if (!is_order(listing.order)) {
+		fault = str_none_of(listing.order, orders, sizeof(orders) / sizeof(orders[0]) - 1);
+		code = command_misused("targets", "--sort %s: %s", listing.order,
+				       fault != NULL ? fault : "not known");
+		free(fault);
+		return code;
+	}
 	listing.has_engine = engine_ask(&query, &listing.engine, &listing.engine_err) == PFC_OK;
 	if (look(&listing) < 0) {
 		log_error("read /proc: %m");
 		free(listing.processes);
 		return 1;
 	}
-	qsort(listing.processes, listing.count, sizeof(listing.processes[0]), busiest_first);
+	qsort_r(listing.processes, listing.count, sizeof(listing.processes[0]), compare,
+		(void *)(size_t)listing.order);
 	survey_all(&listing);
 	if (is_json) {
 		code = print_json(&listing);

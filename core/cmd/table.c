@@ -38,7 +38,7 @@ static const struct command commands[] = {
 	{ "analyze", "say again what a stored run shows", "profcore analyze [RUN] [--set STAGE.key=value]... [--json]\n",
 	  cmd_analyze },
 	{ "targets", "list containers and processes that could be profiled",
-	  "profcore targets [--all] [--engine SOCKET] [--json]\n"
+	  "profcore targets [--all] [--sort cpu|rss|name|pid] [--engine SOCKET] [--json]\n"
 	  "CPU use is measured over half a second, in percent of one CPU. SYMBOLS: debug (lines too), names, none. FRAMES: whether\n"
 	  "the program keeps frame pointers; without them stacks are walked by its call frame information.\n",
 	  cmd_targets },

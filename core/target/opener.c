@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "target/opener.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/str.h"
-#include "target/passfd.h"
+#include "target/opener_file.h"
 #include "target/wire.h"
 
 #define BUCKETS       1024u
@@ -26,24 +21,6 @@
 #define WORKER_STACK  (256u << 10)
 #define STUCK_NS      100000000u  /* a worker this long in one file gets company */
 #define LEAVE_WAIT_NS 1000000000u /* how long destroy waits for workers */
-
-/** A file that was seen mapped. */
-struct file {
-	struct file *next; /* in its bucket */
-	struct file *newer; /* by use, of those with a descriptor */
-	struct file *older;
-	uint32_t hash;
-	uint32_t dev_major;
-	uint32_t dev_minor;
-	uint64_t inode;
-	int32_t pid; /* where it was seen last */
-	uint64_t start;
-	uint64_t length;
-	bool busy; /* a worker is at it */
-	int fd;    /* O_PATH; -1 */
-	int status; /* of the last attempt */
-	char path[];
-};
 
 /** Something to do: look at a file, and answer when answer_fd is not -1. */
 struct job {
@@ -74,130 +51,6 @@ struct opener {
 	struct file *oldest;
 	struct file *files[BUCKETS];
 };
-
-/* ---- one file, without the lock ---- */
-
-static int status_of_errno(int errnum)
-{
-	switch (errnum) {
-	case EPERM:
-	case EACCES:
-		return PFC_EPERM;
-	case EAGAIN: /* somebody holds a lease on it */
-	case ETIMEDOUT:
-		return PFC_ETIMEDOUT;
-	case EMFILE:
-	case ENFILE:
-	case ENOMEM:
-		return PFC_EIO;
-	default:
-		return PFC_ENOENT;
-	}
-}
-
-/* [moved] fd. */
-static int check_file(int fd, uint64_t inode)
-{
-	struct stat stat;
-	int status = fd;
-
-	if (fd < 0) {
-		return status_of_errno(errno);
-	}
-	if (fstat(fd, &stat) < 0) {
-		status = status_of_errno(errno);
-	} else if (!S_ISREG(stat.st_mode)) {
-		status = PFC_EINVAL;
-	} else if (stat.st_ino != inode) {
-		/* The device is not compared: overlay and btrfs tell stat another one than they tell the mapping. */
-		status = PFC_ENOENT;
-	}
-	if (status < 0) {
-		close(fd);
-	}
-	return status;
-}
-
-int opener_find(int root_fd, const char *path, uint64_t inode)
-{
-	struct open_how how = {
-		.flags = O_PATH | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-	};
-
-	return check_file((int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how)), inode);
-}
-
-static int find_below_process(int32_t pid, const char *path, uint64_t inode)
-{
-	char root[64];
-	int root_fd;
-	int fd;
-
-	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
-	root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root_fd < 0) {
-		return status_of_errno(errno);
-	}
-	fd = opener_find(root_fd, path, inode);
-	close(root_fd);
-	return fd;
-}
-
-/* The mapping itself leads to the file, also when it has no name any more; takes CAP_CHECKPOINT_RESTORE. */
-static int find_by_mapping(int32_t pid, uint64_t start, uint64_t length, uint64_t inode)
-{
-	char path[96];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", (int)pid, (unsigned long long)start,
-		 (unsigned long long)(start + length));
-	fd = check_file(open(path, O_PATH | O_CLOEXEC), inode);
-	if (fd >= 0) {
-		return fd;
-	}
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-	return check_file(open(path, O_PATH | O_CLOEXEC), inode);
-}
-
-static int find_file(const struct file *file, int root_fd)
-{
-	int by_path = PFC_ENOENT;
-	int fd;
-
-	if (file->path[0] == '/' && !str_ends(file->path, " (deleted)")) {
-		by_path = find_below_process(file->pid, file->path, file->inode);
-		if (by_path < 0 && by_path != PFC_EINVAL && root_fd >= 0) {
-			fd = opener_find(root_fd, file->path, file->inode);
-			by_path = fd >= 0 ? fd : by_path;
-		}
-	}
-	if (by_path >= 0 || by_path == PFC_EINVAL) {
-		return by_path;
-	}
-	fd = find_by_mapping(file->pid, file->start, file->length, file->inode);
-	return fd >= 0 ? fd : by_path;
-}
-
-static int reopen(int path_fd)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	return fd < 0 ? status_of_errno(errno) : fd;
-}
-
-static void send_answer(int answer_fd, uint32_t id, int fd)
-{
-	struct wire_answer answer = { .id = id, .status = fd < 0 ? fd : 0 };
-
-	passfd_send(answer_fd, &answer, sizeof(answer), fd);
-	if (fd >= 0) {
-		close(fd);
-	}
-}
 
 /* ---- the table, under the lock ---- */
 
@@ -250,8 +103,9 @@ static struct file *find_entry(struct opener *opener, const struct proc_map *map
 	uint32_t hash = hash_map(map);
 	struct file *file = opener->files[hash % BUCKETS];
 
-	while (file != NULL && !(file->hash == hash && file->inode == map->inode && file->dev_major == map->dev_major &&
-				 file->dev_minor == map->dev_minor && strcmp(file->path, map->path) == 0)) {
+	while (file != NULL &&
+	       !(file->hash == hash && file->inode == map->inode && file->dev_major == map->dev_major &&
+		 file->dev_minor == map->dev_minor && strcmp(file->path, map->path) == 0)) {
 		file = file->next;
 	}
 	return file;
@@ -324,18 +178,18 @@ static void do_job(struct opener *opener, const struct job *job)
 	int found;
 
 	if (job->answer_fd >= 0 && now_ns() > job->until_ns) {
-		send_answer(job->answer_fd, job->id, PFC_ETIMEDOUT);
+		opener_file_send(job->answer_fd, job->id, PFC_ETIMEDOUT);
 		return;
 	}
 	if (!take_file(opener, file)) {
 		if (job->answer_fd >= 0) {
-			send_answer(job->answer_fd, job->id, PFC_ETIMEDOUT);
+			opener_file_send(job->answer_fd, job->id, PFC_ETIMEDOUT);
 		}
 		return;
 	}
 	if (file->fd < 0) {
 		pthread_mutex_unlock(&opener->lock);
-		found = find_file(file, root_fd);
+		found = opener_file_find(file, root_fd);
 		pthread_mutex_lock(&opener->lock);
 		file->status = found < 0 ? found : 0;
 		file->fd = found < 0 ? -1 : found;
@@ -353,8 +207,8 @@ static void do_job(struct opener *opener, const struct job *job)
 		close(dropped);
 	}
 	if (job->answer_fd >= 0) {
-		status = file->fd >= 0 ? reopen(file->fd) : file->status;
-		send_answer(job->answer_fd, job->id, status);
+		status = file->fd >= 0 ? opener_file_reopen(file->fd) : file->status;
+		opener_file_send(job->answer_fd, job->id, status);
 	}
 	pthread_mutex_lock(&opener->lock);
 	file->busy = false;
@@ -547,7 +401,7 @@ void opener_request(struct opener *opener, int answer_fd, uint32_t id, const str
 	}
 	pthread_mutex_unlock(&opener->lock);
 	if (status < 0) {
-		send_answer(answer_fd, id, status);
+		opener_file_send(answer_fd, id, status);
 		close(answer_fd);
 	}
 }

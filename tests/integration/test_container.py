@@ -337,6 +337,21 @@ def test_targets_lists_what_runs():
         check_in("FRAMES", text)
 
 
+def test_targets_are_sorted_as_asked():
+    def column(order, key):
+        return [process[key] for process in harness.profcore("targets", "--sort", order, "--json").ok().json()["processes"]]
+
+    for order, key in ("rss", "rss_bytes"), ("cpu", "cpu_pct"):
+        values = column(order, key)
+        assert len(values) > 1 and values == sorted(values, reverse=True), values
+    for order, key in ("pid", "pid"), ("name", "name"):
+        values = column(order, key)
+        assert values == sorted(values), values
+    result = harness.profcore("targets", "--sort", "size")
+    result.expect(2)
+    check_in("cpu, rss, name, pid", result.err)
+
+
 def test_targets_without_an_engine(tmp):
     result = profcore("targets", "--json", env={"DOCKER_HOST": f"unix://{tmp}/none.sock"}).ok().json()
     assert result["engine"] == "" and result["engine_error"]
