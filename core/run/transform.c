@@ -58,7 +58,9 @@ static const struct plan_input *find_lack(const struct run *run, const struct pl
 {
 	for (size_t i = 0; i < plan->input_count; i++) {
 		const struct plan_input *input = &plan->inputs[i];
-		bool may_lack = input->port->optional || input->port->multiplicity == PORT_OPTIONAL;
+		/* Of several `each` inputs a stage has an artifact by one: the plan leaves the others empty. */
+		bool is_other = input->port->multiplicity == PORT_EACH && input->edge_count == 0;
+		bool may_lack = input->port->optional || input->port->multiplicity == PORT_OPTIONAL || is_other;
 		bool any = false;
 
 		for (size_t e = 0; e < input->edge_count; e++) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "strace.h"
 
 PFC_MANIFEST("manifest.ini");
 
@@ -149,9 +150,8 @@ static int32_t report_on(const struct pfc_host *host, const struct pfc_reader *r
 			      status == PFC_ENOMEM ? "memory ran out" : "a text could not be written", NULL);
 }
 
-static int32_t process(void *data)
+static int32_t process_stacks(const struct pfc_host *host)
 {
-	const struct pfc_host *host = ((struct self *)data)->host;
 	struct profile_options options = { .seed = host->now(host->ctx) };
 	struct pfc_window window = { .struct_size = sizeof(window) };
 	const struct pfc_reader *reader;
@@ -175,6 +175,18 @@ static int32_t process(void *data)
 	status = profile->samples ? report_on(host, reader, profile) : fail_empty(host, profile);
 	profile_destroy(profile);
 	return status;
+}
+
+/* The artifact of this instance came through one of the ports. */
+static int32_t process(void *data)
+{
+	const struct pfc_host *host = ((struct self *)data)->host;
+	const struct pfc_reader *reader;
+
+	if (host->input_count(host->ctx, "syscalls") > 0 && host->input(host->ctx, "syscalls", 0, &reader) == PFC_OK) {
+		return strace_report(host, reader);
+	}
+	return process_stacks(host);
 }
 
 const struct pfc_plugin *pfc_plugin_v1(const struct pfc_host *host)

@@ -10,6 +10,7 @@ enum kind {
 	KIND_WAIT,
 	KIND_THREAD,
 	KIND_NAME,
+	KIND_FILE,
 	KINDS,
 };
 
@@ -153,6 +154,9 @@ void account_destroy(struct account *account)
 	if (!account) {
 		return;
 	}
+	for (size_t i = 0; i < account->lists[KIND_FILE].count; i++) {
+		free(((struct file_use *)account->lists[KIND_FILE].items[i])->name);
+	}
 	for (size_t kind = 0; kind < KINDS; kind++) {
 		for (size_t i = 0; i < account->lists[kind].count; i++) {
 			free(account->lists[kind].items[i]);
@@ -262,6 +266,37 @@ const char *account_name_of(const struct account *account, int32_t pid)
 	return place->value ? ((struct name *)account->lists[KIND_NAME].items[place->value - 1])->comm : "";
 }
 
+/* FNV-1a: two names of one process that meet in 64 bits would fall together, once in some 10^9 runs. */
+static uint64_t hash_text(const char *text)
+{
+	uint64_t hash = 0xcbf29ce484222325ull;
+
+	for (; *text; text++) {
+		hash = (hash ^ (unsigned char)*text) * 0x100000001b3ull;
+	}
+	return hash;
+}
+
+struct file_use *account_file(struct account *account, int32_t pid, const char *name)
+{
+	uint64_t key[2];
+	struct file_use *use;
+	bool is_new;
+
+	if (account->lists[KIND_FILE].count >= FILES_MAX) {
+		name = "(others)"; /* made once more than the limit allows */
+		pid = 0;
+	}
+	make_key(key, KIND_FILE, pid, 0, 0);
+	key[1] = hash_text(name);
+	use = obtain(account, KIND_FILE, key, sizeof(*use), &is_new);
+	if (use && is_new) {
+		use->pid = pid;
+		use->name = strdup(name);
+	}
+	return use && use->name ? use : NULL;
+}
+
 void cell_add_errors(struct cell *cell, int32_t number, uint64_t count)
 {
 	cell->errors += count;
@@ -313,6 +348,12 @@ size_t account_waits(const struct account *account, const struct wait *const **r
 {
 	*ret = (const struct wait *const *)account->lists[KIND_WAIT].items;
 	return account->lists[KIND_WAIT].count;
+}
+
+size_t account_files(const struct account *account, const struct file_use *const **ret)
+{
+	*ret = (const struct file_use *const *)account->lists[KIND_FILE].items;
+	return account->lists[KIND_FILE].count;
 }
 
 size_t account_threads(const struct account *account, const struct thread *const **ret)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the descriptors of the target are: "/etc/hosts", "pipe:[4711]", "TCP 127.0.0.1:40122->127.0.0.1:80", "unix:/run/x.sock".
+ * What the descriptors of the target are: "/etc/hosts", "pipe:[4711]", "TCP 127.0.0.1:40122->127.0.0.1:80" (it connected there; "<-": it was accepted), "unix:/run/x.sock".
  * Names are looked up when asked for and kept until the caller says that the descriptor may be another (fds_forget): a
  * descriptor that was closed and made anew between the call and the question is named as what it is now.
  */

@@ -107,6 +107,32 @@ static int search(const char *path, const char *label, uint64_t inode,
 	return rc;
 }
 
+/* A socket whose local port is listened on was accepted there: the arrow shows who connected to whom. */
+static void turn_arrow(const char *path, char *name)
+{
+	char *arrow = strstr(name, "->");
+	FILE *file = arrow ? fopen(path, "re") : NULL;
+	char line[LINE_BYTES];
+	size_t bytes = 0;
+	unsigned local_port = 0;
+	unsigned port, state;
+
+	for (char *at = arrow; at && at > name && local_port == 0; at--) {
+		local_port = at[-1] == ':' ? (unsigned)strtoul(at, NULL, 10) : 0;
+	}
+	while (file && bytes < TABLE_BYTES_MAX && fgets(line, sizeof(line), file)) {
+		bytes += strlen(line);
+		if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x", &port, &state) == 2 &&
+		    state == 0x0a && port == local_port) {
+			memcpy(arrow, "<-", 2);
+			break;
+		}
+	}
+	if (file) {
+		fclose(file);
+	}
+}
+
 int fds_socket_name(const char *net_folder, uint64_t inode, char to[FDS_NAME_BYTES])
 {
 	static const struct kind kinds[] = { { "tcp", "TCP" }, { "tcp6", "TCP" }, { "unix", "unix" },
@@ -119,6 +145,9 @@ int fds_socket_name(const char *net_folder, uint64_t inode, char to[FDS_NAME_BYT
 		snprintf(path, sizeof(path), "%s/%s", net_folder, kinds[i].file);
 		rc = search(path, kinds[i].label, inode,
 			    strcmp(kinds[i].file, "unix") == 0 ? parse_unix : parse_inet, to);
+		if (rc == 0 && strcmp(kinds[i].label, "TCP") == 0) {
+			turn_arrow(path, to);
+		}
 	}
 	return rc;
 }

@@ -13,7 +13,9 @@ struct call_kind {
 	bool has_fd;     /* args[0] is the descriptor that it works on */
 	char io;         /* as decode_io_kind: r, w, s, o */
 	bool makes_fd;   /* its result is one */
+	bool is_lock;    /* args[0] is the address of a futex */
 	bool closes_fd;  /* args[0] is none from now on */
+	bool renames_fd; /* args[0] says something else from now on: a socket that is bound or connected */
 	bool closes_all; /* any may be another: close_range, exec */
 };
 

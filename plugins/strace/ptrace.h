@@ -17,33 +17,8 @@
 #include <sys/types.h>
 
 #include "kinds.h"
+#include "tasks.h"
 #include "tracer.h"
-
-/** One thread that is traced. */
-struct task {
-	int32_t tid; /* 0: empty place */
-	int32_t pid;
-	bool counts;      /* its calls are the target's: not so for a held child before its exec */
-	bool in_call;     /* the arguments below are of a call that has not returned */
-	bool is_asked;    /* was seized and told to stop: the stop has not come yet */
-	bool is_stopping; /* we asked it to stop: a call that ends now was cut by us */
-	bool is_leaving;  /* at its next stop it is let go */
-	uint32_t abi;
-	int32_t nr;
-	uint64_t args[6];
-	uint64_t enter_ns;                     /* when it was let into the call */
-	int schedstat_fd;                      /* kept open; -1 */
-	bool has_first;                        /* first_* are set */
-	uint64_t first_cpu_ns, first_queue_ns; /* its sums when its book began */
-	uint64_t enter_cpu_ns, enter_queue_ns; /* likewise when it entered the call */
-	uint64_t enter_own_ns;                 /* likewise of the tracing thread, in a run queue */
-};
-
-struct task_table {
-	struct task *places; /* open addressing by tid */
-	size_t room;         /* a power of two */
-	size_t count;
-};
 
 /** What tracing itself takes, measured on a child of ours. */
 struct own_cost {
@@ -74,18 +49,7 @@ struct tracing {
 	int status;        /* first failure of the account or a writer */
 };
 
-/* ---- ptrace_tasks.c ---- */
-
-int tasks_init(struct task_table *table, size_t most);
-struct task *tasks_find(const struct task_table *table, int32_t tid);
-/** NULL when the table is full. A place for `tid`, made when new. */
-struct task *tasks_add(struct task_table *table, int32_t tid);
-void tasks_remove(struct task_table *table, int32_t tid);
-void tasks_finish(struct task_table *table);
-/** The thread group of a thread, from /proc; 0 when it is gone. */
-int32_t tasks_group_of(int32_t tid);
-/** Sums of time on a CPU and in a run queue, by the kernel's account. False when it cannot be told. */
-bool task_schedstat(struct task *task, uint64_t *ret_cpu_ns, uint64_t *ret_queue_ns);
+/* ---- ptrace_cost.c ---- */
 
 /** How long the tracing thread has waited for a CPU so far: so much longer the target's calls seemed. 0 when not known. */
 uint64_t own_queue_ns(const struct tracing *tracing);

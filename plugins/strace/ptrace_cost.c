@@ -6,6 +6,7 @@
 #include "ptrace.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
@@ -151,4 +152,16 @@ int own_cost_measure(struct own_cost *ret)
 	}
 	free(rounds);
 	return rc;
+}
+
+void own_queue_open(struct tracing *tracing)
+{
+	tracing->own_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+}
+
+uint64_t own_queue_ns(const struct tracing *tracing)
+{
+	uint64_t cpu_ns, queue_ns;
+
+	return tracing->own_fd >= 0 && task_read_sums(tracing->own_fd, &cpu_ns, &queue_ns) ? queue_ns : 0;
 }

@@ -5,7 +5,7 @@
  */
 #include "ptrace.h"
 
-#include "fds.h"
+#include "uses.h"
 
 #include <errno.h>
 #include <linux/audit.h>
@@ -32,22 +32,6 @@ static void keep_status(struct tracing *tracing, int status)
 
 /* ---- books ---- */
 
-static void read_comm(int32_t pid, int32_t tid, char to[COMM_BYTES])
-{
-	char path[64];
-	FILE *file;
-
-	to[0] = '\0';
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", pid, tid);
-	file = fopen(path, "re");
-	if (file) {
-		if (fgets(to, COMM_BYTES, file)) {
-			to[strcspn(to, "\n")] = '\0';
-		}
-		fclose(file);
-	}
-}
-
 void stop_begin_book(struct tracing *tracing, struct task *task, uint64_t now_ns)
 {
 	struct account *account = tracing->tracer->account;
@@ -58,7 +42,7 @@ void stop_begin_book(struct tracing *tracing, struct task *task, uint64_t now_ns
 		keep_status(tracing, PFC_ENOMEM);
 		return;
 	}
-	read_comm(task->pid, task->tid, comm);
+	task_comm(task->pid, task->tid, comm);
 	if (book->start_ns == 0) {
 		book->start_ns = now_ns;
 		memcpy(book->comm, comm, sizeof(comm));
@@ -238,27 +222,14 @@ static void keep_slow(struct tracing *tracing, const struct task *task, const st
 	keep_status(tracing, tracer_slow_call(tracing->tracer, &call));
 }
 
-/* A number that was closed or given anew names something else from now on. */
-static void forget_descriptors(struct tracing *tracing, const struct task *task, int64_t result)
-{
-	struct fds *fds = tracing->tracer->fds;
-	const struct call_kind *kind = kinds_of(&tracing->kinds, task->abi, task->nr);
-
-	if (kind->makes_fd && result >= 0) {
-		fds_forget(fds, task->pid, (int32_t)result);
-	} else if (kind->closes_fd) {
-		fds_forget(fds, task->pid, (int32_t)task->args[0]);
-	} else if (kind->closes_all && result >= 0) {
-		fds_forget(fds, task->pid, -1);
-	}
-}
-
 static void record(struct tracing *tracing, struct task *task, int64_t result, uint64_t now_ns)
 {
 	struct account *account = tracing->tracer->account;
 	struct cell *cell = account_cell(account, task->pid, task->abi, task->nr);
 	struct thread *book = account_thread(account, task->pid, task->tid);
 	struct times times = measure(tracing, task, now_ns);
+	struct use use = { task->pid, task->abi,         task->nr,        task->args,
+			   result,    times.duration_ns, times.blocked_ns };
 
 	if (!cell || !book) {
 		keep_status(tracing, PFC_ENOMEM);
@@ -273,10 +244,11 @@ static void record(struct tracing *tracing, struct task *task, int64_t result, u
 		book->wait_ns[WAIT_SYSCALL] += times.blocked_ns;
 		book->switches++;
 	}
+	uses_begin(tracing->tracer, &tracing->kinds, &use);
 	if (times.duration_ns >= tracing->tracer->settings.slow_ns) {
 		keep_slow(tracing, task, &times, result);
 	}
-	forget_descriptors(tracing, task, result);
+	keep_status(tracing, uses_add(tracing->tracer, &tracing->kinds, &use));
 	if (times.blocked_ns && times.blocked_ns >= tracing->tracer->settings.min_wait_ns) {
 		keep_stack(tracing, task, now_ns, times.blocked_ns);
 	}

@@ -17,6 +17,7 @@ enum table {
 	TABLE_ERRORS,
 	TABLE_WAITS,
 	TABLE_THREADS,
+	TABLE_FILES,
 	TABLE_SLOW,
 	TABLES,
 };
@@ -84,6 +85,16 @@ static const struct pfc_column threads_columns[] = {
 	COLUMN(PFC_U8, "complete", "bool"),
 };
 
+static const struct pfc_column files_columns[] = {
+	COLUMN(PFC_I32, "pid", "id"),          COLUMN(PFC_UTF8, "process", "text"),
+	COLUMN(PFC_UTF8, "name", "text"),      COLUMN(PFC_U64, "reads", "count"),
+	COLUMN(PFC_U64, "writes", "count"),    COLUMN(PFC_U64, "syncs", "count"),
+	COLUMN(PFC_U64, "others", "count"),    COLUMN(PFC_U64, "errors", "count"),
+	COLUMN(PFC_U64, "read_bytes", "bytes"), COLUMN(PFC_U64, "written_bytes", "bytes"),
+	COLUMN(PFC_U64, "small", "count"),     COLUMN(PFC_U64, "total_ns", "ns"),
+	COLUMN(PFC_U64, "blocked_ns", "ns"),   COLUMN(PFC_U64, "max_ns", "ns"),
+};
+
 static const struct pfc_column slow_columns[] = {
 	COLUMN(PFC_U64, "time", "ns"),       COLUMN(PFC_U64, "duration_ns", "ns"),
 	COLUMN(PFC_U64, "blocked_ns", "ns"), COLUMN(PFC_U64, "runnable_ns", "ns"),
@@ -108,6 +119,7 @@ static const struct pfc_table definitions[TABLES] = {
 	[TABLE_ERRORS] = TABLE("errors", errors_columns, -1),
 	[TABLE_WAITS] = TABLE("waits", waits_columns, -1),
 	[TABLE_THREADS] = TABLE("threads", threads_columns, 3),
+	[TABLE_FILES] = TABLE("files", files_columns, -1),
 	[TABLE_SLOW] = TABLE("slow", slow_columns, 0),
 };
 
@@ -310,12 +322,25 @@ static int write_thread(struct tables *tables, const struct thread *thread)
 					&complete });
 }
 
+static int write_file(struct tables *tables, const struct account *account, const struct file_use *use)
+{
+	struct pfc_string process = string_of(account_name_of(account, use->pid));
+	struct pfc_string name = string_of(use->name);
+
+	return append(tables, TABLE_FILES,
+		      (const void *[]){ &use->pid, &process, &name, &use->reads, &use->writes, &use->syncs, &use->others,
+					&use->errors, &use->read_bytes, &use->written_bytes, &use->small, &use->total_ns,
+					&use->blocked_ns, &use->max_ns });
+}
+
 int tables_account(struct tables *tables, const struct account *account)
 {
 	const struct cell *const *cells;
 	const struct wait *const *waits;
 	const struct thread *const *threads;
 	size_t cell_count = account_cells(account, &cells);
+	const struct file_use *const *files;
+	size_t file_count = account_files(account, &files);
 	size_t wait_count = account_waits(account, &waits);
 	size_t thread_count = account_threads(account, &threads);
 	int rc = 0;
@@ -328,6 +353,9 @@ int tables_account(struct tables *tables, const struct account *account)
 	}
 	for (size_t i = 0; i < thread_count && rc == 0; i++) {
 		rc = write_thread(tables, threads[i]);
+	}
+	for (size_t i = 0; i < file_count && rc == 0; i++) {
+		rc = write_file(tables, account, files[i]);
 	}
 	return rc;
 }

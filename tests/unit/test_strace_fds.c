@@ -138,7 +138,7 @@ START_TEST(made_up_tables)
 	ck_assert_str_eq(name, "TCP listening on 127.0.0.1:8080");
 	ck_assert_int_lt(fds_socket_name(folder, 102, name), 0);
 	ck_assert_int_eq(fds_socket_name(folder, 103, name), 0);
-	ck_assert_str_eq(name, "TCP 127.0.0.1:8080->127.0.0.1:80");
+	ck_assert_str_eq(name, "TCP 127.0.0.1:8080<-127.0.0.1:80"); /* 8080 is listened on */
 	ck_assert_int_eq(fds_socket_name(folder, 104, name), 0);
 	ck_assert_str_eq(name, "TCP 127.0.0.1:8080->127.0.0.2:81");
 	ck_assert_int_eq(fds_socket_name(folder, 105, name), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of traced threads: see ptrace.h. */
-#include "ptrace.h"
+/* The table of observed threads: see tasks.h. */
+#include "tasks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,7 +113,7 @@ int32_t tasks_group_of(int32_t tid)
 }
 
 /* "on_cpu run_queue slices" of schedstat. */
-static bool read_sums(int fd, uint64_t *ret_cpu_ns, uint64_t *ret_queue_ns)
+bool task_read_sums(int fd, uint64_t *ret_cpu_ns, uint64_t *ret_queue_ns)
 {
 	unsigned long long cpu, queue;
 	char text[96];
@@ -148,17 +148,29 @@ bool task_schedstat(struct task *task, uint64_t *ret_cpu_ns, uint64_t *ret_queue
 	if (task->schedstat_fd < 0) {
 		return false;
 	}
-	return read_sums(task->schedstat_fd, ret_cpu_ns, ret_queue_ns);
+	return task_read_sums(task->schedstat_fd, ret_cpu_ns, ret_queue_ns);
 }
 
-void own_queue_open(struct tracing *tracing)
+void task_comm(int32_t pid, int32_t tid, char to[COMM_BYTES])
 {
-	tracing->own_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	char path[64];
+	FILE *file;
+
+	to[0] = '\0';
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", pid, tid);
+	file = fopen(path, "re");
+	if (file) {
+		if (fgets(to, COMM_BYTES, file)) {
+			to[strcspn(to, "\n")] = '\0';
+		}
+		fclose(file);
+	}
 }
 
-uint64_t own_queue_ns(const struct tracing *tracing)
+bool task_has_ended(const struct task *task)
 {
-	uint64_t cpu_ns, queue_ns;
+	char path[64];
 
-	return tracing->own_fd >= 0 && read_sums(tracing->own_fd, &cpu_ns, &queue_ns) ? queue_ns : 0;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d", task->pid, task->tid);
+	return access(path, F_OK) != 0;
 }

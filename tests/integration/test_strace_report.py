@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""strace.txt: what it says of a program whose calls are known, and that it can be read at 100 columns."""
+
+import pathlib
+import re
+import sys
+
+import harness
+
+CONFIG = """\
+[run]
+name     = report
+duration = 20s
+output   = {out}
+
+[target]
+command = {command}
+
+[plugin:strace]
+backend  = ptrace
+calls    = all
+min_wait = 2ms
+slow     = 2ms
+
+[plugin:report]
+"""
+
+
+def report_of(tmp, command):
+    config = tmp / "run.ini"
+    config.write_text(CONFIG.format(out=tmp / "out", command=command))
+    harness.profcore("-c", config, cwd=tmp).ok()
+    folder = (tmp / "out" / "latest").resolve()
+    return folder, (folder / "strace.txt").read_text()
+
+
+def section(text, title):
+    """The lines below a heading that begins with title, up to the next heading."""
+    match = re.search(rf"^{re.escape(title)}[^\n]*\n=+\n\n(.*?)(?=\n\n[^\n]+\n=+\n|\Z)", text, flags=re.M | re.S)
+    assert match, f"no section {title!r} in\n{text}"
+    return match[1].splitlines()
+
+
+def row_of(lines, name):
+    for line in lines:
+        if line.split() and line.split()[-1] == name:
+            return line.split()
+    raise AssertionError(f"no row {name!r} in {lines}")
+
+
+def test_the_text_says_what_the_program_did(tmp):
+    """Counts, errors, bytes, syncs, the small-reads pattern, sleeps with arguments and stack."""
+    command = f"{harness.workload('syscalls')} reads=700 writes=300 fails=41 sleeps=4 syncs=5 compat=3"
+    folder, text = report_of(tmp, command)
+    calls = section(text, "System calls by time")
+    fails = row_of(calls, "openat")
+    assert "ENOENT" in fails and any(int(word.replace(",", "")) >= 41 for word in fails if word.replace(",", "").isdigit()), fails
+    assert int(row_of(calls, "fsync")[2].replace(",", "")) == 5, row_of(calls, "fsync")
+    harness.check_in("getppid (i386)", "\n".join(calls))
+    files = section(text, "Files, pipes")
+    zero = row_of(files, "/dev/zero")
+    assert "700" in zero and "700 B" in " ".join(zero), zero
+    null = row_of(files, "/dev/null")
+    assert "300" in null, null
+    small = "\n".join(section(text, "Many small reads and writes"))
+    harness.check_in("700 of 700", small)
+    harness.check_in("300 of 300", small)
+    slow = "\n".join(section(text, "Slowest calls"))
+    assert re.search(r"nanosleep\((CLOCK_REALTIME, 0, )?0\.005000000s", slow), slow
+    waits = section(text, "Waits by system call")
+    assert re.search(r"nanosleep", "\n".join(waits)), waits
+    stacks = "\n".join(section(text, "Time off the CPU by stack"))
+    harness.check_in("main  [syscalls]", stacks)
+    assert "ptrace" in text.split("System calls by time")[0]
+    links = list((tmp / "out").glob("strace_*.txt"))
+    assert len(links) == 1 and links[0].resolve() == folder / "strace.txt", links
+
+
+def test_peers_are_named(tmp):
+    """Both ends of connections on the loopback, whose local ports differ, fall together by service."""
+    script = tmp / "talk.py"
+    script.write_text("import socket\n"
+                      "s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); port = s.getsockname()[1]\n"
+                      "for i in range(5):\n"
+                      "    c = socket.create_connection(('127.0.0.1', port)); p, _ = s.accept()\n"
+                      "    c.sendall(b'x' * 100); assert p.recv(1000) == b'x' * 100\n"
+                      "    p.close(); c.close()\n"
+                      "print(port)\n")
+    _, text = report_of(tmp, f"{sys.executable} -S -E {script}")
+    peers = "\n".join(section(text, "Sockets by peer"))
+    assert re.search(r" 5  +500 B  +TCP to 127\.0\.0\.1:\d+", peers), peers
+    assert re.search(r" 5  +500 B  .* TCP at 127\.0\.0\.1:\d+", peers), peers
+
+
+def test_lines_fit(tmp):
+    """100 columns, whatever names the target has; control characters never reach the text."""
+    folder = tmp / ("long-" * 30)
+    folder.mkdir()
+    evil = folder / "\x1b[31mred\nline"
+    evil.write_text("x" * 10)
+    config = tmp / "script.py"
+    config.write_text(f"f = open({str(evil)!r}, 'rb', buffering=0)\nfor i in range(200): f.seek(0); f.read(1)\n")
+    _, text = report_of(tmp, f"{sys.executable} -S -E {config}")
+    long = [line for line in text.splitlines() if len(line) > 100]
+    assert not long, long
+    assert "\x1b" not in text
+
+
+def test_nothing_waited(tmp):
+    """No stack, no slow call: the text is there and says so by having no such section."""
+    _, text = report_of(tmp, "/bin/true")
+    assert "System calls by time" in text
+    assert "lost           0" in text, text
+
+
+if __name__ == "__main__":
+    harness.main(__name__)
