@@ -27,10 +27,10 @@
 #define MS          1000000ull
 #define BURST_NS    (20 * MS)
 #define TICK_NS     (10 * MS) /* how long a wish to stop waits for the thread */
-#define TRIAL_NS    (50 * MS)
+#define TRIAL_NS    (100 * MS)
 #define PATIENCE_NS (500 * MS)
 #define SETTLE_NS   (2000 * MS)
-#define BUSY_PCT    10 /* of a CPU that tracing may take from a target without `force` */
+#define BUSY_PCT    2 /* of a CPU that tracing may take from a target without `force` */
 #define PIDS_MAX    65536
 #define TICK_SIGNAL (SIGRTMIN + 7)
 

@@ -8,6 +8,7 @@ const struct backend *const backends[] = {
 #ifdef WITH_BPF
 	&backend_bpf,
 #endif
+	&backend_perf,
 	&backend_ptrace,
 	NULL,
 };

@@ -31,11 +31,12 @@ struct tracing {
 	struct task_table tasks;
 	struct own_cost cost;
 	struct call_kinds kinds;
-	int own_fd;         /* schedstat of the tracing thread; -1 */
-	uint8_t *stack;     /* settings.stack_bytes: a copy of a user stack */
-	bool is_on;         /* between start and stop */
-	bool is_letting_go; /* whoever stops is detached */
-	bool is_trial;      /* calls are counted in trial_calls and nowhere else */
+	uint64_t own_before_ns; /* own_queue_ns before the present wait for a stop */
+	int own_fd;             /* schedstat of the tracing thread; -1 */
+	uint8_t *stack;         /* settings.stack_bytes: a copy of a user stack */
+	bool is_on;             /* between start and stop */
+	bool is_letting_go;     /* whoever stops is detached */
+	bool is_trial;          /* calls are counted in trial_calls and nowhere else */
 	bool wants_stop;
 	uint64_t trial_calls;
 	uint64_t start_ns;

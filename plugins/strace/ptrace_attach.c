@@ -89,6 +89,13 @@ int attach_processes(struct tracing *tracing, const int32_t *pids, size_t pid_co
 	return tracing->tasks.count > 0 ? 0 : rc;
 }
 
+/* Whoever stops next. The time from its stop to our being on a CPU can be told by own_before_ns. */
+static pid_t await_stop(struct tracing *tracing, int *ret_status)
+{
+	tracing->own_before_ns = own_queue_ns(tracing);
+	return waitpid(-1, ret_status, __WALL | __WNOTHREAD);
+}
+
 static bool all_have_stopped(const struct task_table *table)
 {
 	for (size_t i = 0; i < table->room; i++) {
@@ -103,7 +110,7 @@ void pump_until_stopped(struct tracing *tracing, uint64_t until_ns, pthread_mute
 {
 	while (!all_have_stopped(&tracing->tasks) && ptrace_now() < until_ns) {
 		int status;
-		pid_t tid = waitpid(-1, &status, __WALL | __WNOTHREAD);
+		pid_t tid = await_stop(tracing, &status);
 
 		if (tid > 0) {
 			pthread_mutex_lock(lock);
@@ -120,7 +127,7 @@ void pump(struct tracing *tracing, uint64_t until_ns, pthread_mutex_t *lock)
 	int status;
 
 	while (!__atomic_load_n(&tracing->wants_stop, __ATOMIC_ACQUIRE) && tracing->tasks.count > 0) {
-		pid_t tid = waitpid(-1, &status, __WALL | __WNOTHREAD);
+		pid_t tid = await_stop(tracing, &status);
 		uint64_t now = ptrace_now();
 
 		if (tid > 0) {
@@ -152,7 +159,7 @@ size_t detach_all(struct tracing *tracing, uint64_t patience_ns)
 		}
 	}
 	while (tracing->tasks.count > 0 && ptrace_now() < until_ns) {
-		pid_t tid = waitpid(-1, &status, __WALL | __WNOTHREAD);
+		pid_t tid = await_stop(tracing, &status);
 
 		if (tid > 0) {
 			stop_handle(tracing, tid, status, ptrace_now());

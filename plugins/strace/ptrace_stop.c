@@ -169,7 +169,7 @@ static void enter(struct tracing *tracing, struct task *task, const struct __ptr
 		task->enter_cpu_ns = 0;
 		task->enter_queue_ns = 0;
 	}
-	task->enter_own_ns = own_queue_ns(tracing);
+	(void)tracing;
 }
 
 struct times {
@@ -189,7 +189,7 @@ static struct times measure(const struct tracing *tracing, struct task *task, ui
 		return times;
 	}
 	own_ns = own_queue_ns(tracing) -
-		 task->enter_own_ns; /* the call had ended, and we had no CPU to see it */
+		 tracing->own_before_ns; /* the call had ended, and we had no CPU to see it */
 	times.duration_ns -= own_ns < times.duration_ns ? own_ns : times.duration_ns;
 	if (times.duration_ns < WAIT_MIN_NS || task->enter_cpu_ns == 0 ||
 	    !task_schedstat(task, &cpu_ns, &queue_ns)) {

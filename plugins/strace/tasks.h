@@ -36,7 +36,6 @@ struct task {
 	bool has_first;                        /* first_* are set */
 	uint64_t first_cpu_ns, first_queue_ns; /* its sums when its book began */
 	uint64_t enter_cpu_ns, enter_queue_ns; /* likewise when it entered the call */
-	uint64_t enter_own_ns;                 /* likewise of the tracing thread, in a run queue */
 };
 
 struct task_table {

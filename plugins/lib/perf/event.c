@@ -66,7 +66,6 @@ void perf_event_fill(const struct perf_event *event, struct perf_event_attr *ret
 	}
 	if (event->user_stack_bytes) {
 		ret->sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
-		ret->sample_regs_user = PERF_USER_REGS;
 		ret->sample_stack_user = event->user_stack_bytes;
 		ret->exclude_callchain_user = 1;
 	}
@@ -75,6 +74,10 @@ void perf_event_fill(const struct perf_event *event, struct perf_event_attr *ret
 		ret->branch_sample_type = PERF_SAMPLE_BRANCH_USER | PERF_SAMPLE_BRANCH_CALL_STACK;
 		ret->exclude_callchain_user = 1;
 	}
+	if (ret->sample_type & PERF_SAMPLE_REGS_USER) {
+		ret->sample_regs_user = PERF_USER_REGS;
+	}
+	ret->context_switch = event->switches;
 	ret->read_format = event->has_lost ? PERF_FORMAT_LOST : 0;
 	ret->disabled = 1;
 	ret->inherit = 1;

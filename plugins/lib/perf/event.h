@@ -40,7 +40,7 @@ struct perf_event_wish {
 	uint32_t
 		user_stack_bytes; /* > 0: registers and so much user stack with each sample, a multiple of 8 */
 	bool branch_stack;        /* the CPU's record of calls (LBR) */
-	uint64_t more_fields;     /* PERF_SAMPLE_ADDR, PERF_SAMPLE_RAW: what record.h reads besides */
+	uint64_t more_fields;     /* PERF_SAMPLE_ADDR, _RAW, _REGS_USER: what record.h reads besides */
 };
 
 /** An event that this machine has. */
@@ -57,6 +57,7 @@ struct perf_event {
 	bool is_narrowed;   /* by its modifiers: what else is counted need not be */
 	bool is_substitute; /* the machine lacks what was asked for: the note says it */
 	uint8_t precise;    /* the kernel's precise_ip that it gave */
+	bool switches;      /* context switches of the same threads too; for the caller to set */
 	bool has_lost;      /* the kernel counts lost samples by event (PERF_FORMAT_LOST, Linux 6.0) */
 	uint32_t max_stack;
 	uint64_t more_fields;
