@@ -203,7 +203,8 @@ static void print_manifest(const struct manifest *manifest)
 	printf("  %s\n", log_escape(text, sizeof(text), manifest->summary));
 	printf("  privileges: %s\n",
 	       manifest_privilege_names(manifest->privileges, privileges, sizeof(privileges)));
-	printf("  perturbs the target: %s\n", manifest->perturbs ? "yes" : "no");
+	printf("  perturbs the target: %s%s\n", manifest->perturbs ? "yes" : manifest->perturbs_when[0] ? "with " : "no",
+	       manifest->perturbs ? "" : log_escape(text, sizeof(text), manifest->perturbs_when));
 	printf("  file: %s\n", log_escape(text, sizeof(text), manifest->path));
 	print_ports(manifest, false);
 	print_ports(manifest, true);

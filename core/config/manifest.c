@@ -60,6 +60,7 @@ void manifest_destroy(struct manifest *manifest)
 	free(manifest->id);
 	free(manifest->version);
 	free(manifest->summary);
+	free(manifest->perturbs_when);
 	free(manifest->text);
 	free(manifest);
 }
@@ -78,6 +79,28 @@ const struct manifest_option *manifest_option(const struct manifest *manifest, c
 {
 	for (size_t i = 0; i < manifest->option_count; i++) {
 		if (str_equal(manifest->options[i].name, name)) {
+			return &manifest->options[i];
+		}
+	}
+	return NULL;
+}
+
+const struct manifest_option *manifest_perturbs_option(const struct manifest *manifest, const char **ret_value)
+{
+	const char *equals = manifest->perturbs_when != NULL ? strchr(manifest->perturbs_when, '=') : NULL;
+	size_t bytes;
+
+	if (equals == NULL) {
+		return NULL;
+	}
+	for (bytes = (size_t)(equals - manifest->perturbs_when); bytes > 0 && equals[-1] == ' '; bytes--) {
+		equals--;
+	}
+	for (size_t i = 0; i < manifest->option_count; i++) {
+		if (strlen(manifest->options[i].name) == bytes &&
+		    strncmp(manifest->options[i].name, manifest->perturbs_when, bytes) == 0) {
+			equals = strchr(equals, '=') + 1;
+			*ret_value = equals + strspn(equals, " \t");
 			return &manifest->options[i];
 		}
 	}

@@ -76,6 +76,7 @@ struct manifest {
 	enum plugin_kind kind;
 	uint32_t privileges; /* enum plugin_privilege */
 	bool perturbs;
+	char *perturbs_when; /* "OPTION = VALUE": it perturbs with this value only; "" without */
 	struct manifest_port *ports;
 	size_t port_count;
 	struct manifest_option *options;
@@ -95,6 +96,11 @@ int manifest_read(const char *path, struct manifest **ret, struct pfc_error *err
 int manifest_read_fd(int fd, const char *path, struct manifest **ret, struct pfc_error *err);
 
 void manifest_destroy(struct manifest *manifest);
+
+/**
+ * The two sides of perturbs_when: the option of this plugin, and the value, which lies in the manifest. Returns NULL without one.
+ */
+const struct manifest_option *manifest_perturbs_option(const struct manifest *manifest, const char **ret_value);
 
 const struct manifest_port *manifest_port(const struct manifest *manifest, const char *name, bool is_output);
 const struct manifest_option *manifest_option(const struct manifest *manifest, const char *name);

@@ -153,6 +153,19 @@ static void check_when(struct manifest_reader *reader, const struct ini_section 
 	}
 }
 
+/* What perturbs_when names must be an option. */
+static void check_perturbs(struct manifest_reader *reader, const struct ini_section *section)
+{
+	const struct manifest *manifest = reader->manifest;
+	const char *value;
+
+	if (strcmp(section->name, "plugin") == 0 && manifest->perturbs_when != NULL && manifest->perturbs_when[0] != '\0' &&
+	    manifest_perturbs_option(manifest, &value) == NULL) {
+		manifest_fault(reader, manifest_line_of(section, "perturbs_when"),
+			       "perturbs_when = %s: write OPTION = VALUE, with an option of this plugin", manifest->perturbs_when);
+	}
+}
+
 int manifest_parse(const char *text, size_t bytes, const char *path, struct manifest **ret,
 		   struct pfc_error *err)
 {
@@ -189,6 +202,7 @@ int manifest_parse(const char *text, size_t bytes, const char *path, struct mani
 	for (const struct ini_section *section = doc.sections; section != NULL && !reader.nomem;
 	     section = section->next) {
 		check_when(&reader, section);
+		check_perturbs(&reader, section);
 	}
 	if (reader.nomem || reader.faults.failed) {
 		rc = error_nomem(err);

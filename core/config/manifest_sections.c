@@ -40,6 +40,7 @@ void manifest_read_plugin(struct manifest_reader *reader, const struct ini_secti
 		{ "summary", &manifest->summary, true },
 		{ "privileges", &privileges, true },
 		{ "perturbs", &perturbs, false },
+		{ "perturbs_when", &manifest->perturbs_when, false },
 	};
 
 	manifest_fields(reader, section, fields, sizeof(fields) / sizeof(fields[0]));

@@ -157,13 +157,22 @@ static const struct plan_stage *other_cpu_stage(const struct plan *plan, const s
 	return NULL;
 }
 
+static bool does_perturb(const struct plan_stage *stage)
+{
+	const char *value = NULL;
+	const struct manifest_option *option = manifest_perturbs_option(stage->manifest, &value);
+
+	return stage->manifest->perturbs ||
+	       (option != NULL && str_equal(options_text(&stage->options, option->name), value));
+}
+
 static void warn_interference(const struct plan *plan, struct diag_list *diags)
 {
 	for (size_t i = 0; i < plan->stage_count; i++) {
 		const struct plan_stage *stage = plan->stages[i];
 		const struct plan_stage *cpu = other_cpu_stage(plan, stage);
 
-		if (cpu != NULL && plan_is_measuring(stage) && stage->manifest->perturbs) {
+		if (cpu != NULL && plan_is_measuring(stage) && does_perturb(stage)) {
 			diag_add(diags, DIAG_WARNING, &stage->origin,
 				 "%s slows the target down while %s measures its CPU; run them apart for true shares",
 				 stage->name, cpu->name);

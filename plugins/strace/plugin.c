@@ -78,6 +78,11 @@ static int32_t choose(struct strace *self)
 		}
 		if (backends[i]->probe(&self->tracer, &refusal) == PFC_OK) {
 			self->backend = backends[i];
+			if (is_auto && strcmp(backends[i]->name, "ptrace") == 0) { /* the plan could not know */
+				log_text(self, PFC_LOG_WARNING,
+					 "backend = auto came to ptrace, which stops the target at each call: CPU shares "
+					 "that are measured in the same window are those of a slowed target");
+			}
 			return PFC_OK;
 		}
 		if (is_auto && backends[i + 1]) {

@@ -90,6 +90,8 @@ START_TEST(names_each_fault)
 		   "= prf: is none of "
 		   "none, perf, bpf, ptrace, target-files, network; did you mean \"perf\"?");
 	expect_bad(HEAD "perturbs = maybe\n", "x.so:7: perturbs = maybe: is neither yes nor no");
+	expect_bad(HEAD "perturbs_when = how = hard\n",
+		   "x.so:7: perturbs_when = how = hard: write OPTION = VALUE, with an option of this plugin");
 	expect_bad(HEAD "[inptu a]\ntype = a/1\n",
 		   "x.so:7: unknown section [inptu a]; did you mean [input a]?");
 	expect_bad(HEAD "[input]\ntype = a/1\n",

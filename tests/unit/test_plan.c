@@ -446,6 +446,26 @@ START_TEST(interference)
 }
 END_TEST
 
+#define SLOW_AT_WILL                                                                                         \
+	"[plugin]\nid = maybe\nversion = 1\nkind = collector\nsummary = s\nprivileges = none\nperturbs_when "  \
+	"= how = hard\n[option how]\ntype = enum\nvalues = easy, hard\ndefault = easy\nhelp = h\n"             \
+	OUT("b", "t.other/1", "")
+
+/* Only with the value that its manifest names. */
+START_TEST(interference_by_an_option)
+{
+	add_usual();
+	add("maybe", SLOW_AT_WILL);
+	make(TARGET "[plugin:cpu]\n[plugin:maybe]\n");
+	ck_assert_uint_eq(diags.count, 0);
+	release();
+	make_mode(TARGET "[plugin:cpu]\n[plugin:maybe]\nhow = hard\n", &(struct plan_mode){ 0 });
+	ck_assert_uint_eq(diags.count, 1);
+	ck_assert_ptr_nonnull(strstr(fixture_remarks(&diags), "maybe slows the target down while cpu measures its CPU"));
+	release();
+}
+END_TEST
+
 START_TEST(two_hundred_stages_in_the_wrong_order)
 {
 	struct str text = { 0 };
@@ -554,6 +574,7 @@ int main(void)
 	tcase_add_test(tests, only_keeps_what_is_needed);
 	tcase_add_test(tests, only_of_what_is_not_there);
 	tcase_add_test(tests, interference);
+	tcase_add_test(tests, interference_by_an_option);
 	tcase_add_test(tests, two_hundred_stages_in_the_wrong_order);
 	tcase_add_test(tests, plugins_of_the_build);
 	tcase_add_test(tests, printed);
