@@ -344,5 +344,75 @@ def test_a_stopped_target_stays_stopped(tmp):
     assert run.returncode == 0, err
 
 
+# ---- with less than all privileges ----
+
+
+def as_nobody(tmp, config, *words):
+    """profcore as a user without privileges, on a folder that it may write."""
+    if os.geteuid() != 0:
+        return harness.profcore("-c", config, "--json")
+    harness.need_tool("setpriv")
+    for path in [tmp, *tmp.rglob("*")]:
+        os.chown(path, 65534, 65534)
+    return harness.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", harness.profcore_path(), "-c", config,
+                        "--json"], cwd=tmp)
+
+
+def write_config(tmp, target, options, duration="5s"):
+    config = tmp / "run.ini"
+    config.write_text(CONFIG.format(out=tmp / "out", target=target, duration=duration, options=options))
+    return config
+
+
+def test_without_privileges_ptrace_is_left(tmp):
+    """auto says what it could not use and why, and counts all the same."""
+    result = as_nobody(tmp, write_config(tmp, syscalls(pids=50), "backend = auto")).ok()
+    run = Run.__new__(Run)
+    run.folder = (tmp / "out" / "latest").resolve()
+    run.read()
+    assert run.facts["backend"] == "ptrace", run.facts
+    assert run.count("getppid") == 50, run.counts()
+    for words in ["continuing without the back-end bpf", "continuing without the back-end perf",
+                  "auto came to ptrace"]:
+        harness.check_in(words, result.err)
+
+
+def test_without_privileges_others_are_refused(tmp):
+    """Another user's process, and a back-end that needs more: each with what would help."""
+    if os.geteuid() != 0:
+        harness.skip("root", "to be two users")
+    with started(harness.workload("sleeper"), "60") as target:
+        refused = as_nobody(tmp, write_config(tmp, f"pid = {target.pid}", "backend = ptrace"))
+        assert refused.code not in (0, 99), refused.describe()
+        harness.check_in("cap_sys_ptrace", refused.err)
+    refused = as_nobody(tmp, write_config(tmp, syscalls(pids=5), "backend = perf"))
+    assert refused.code not in (0, 99), refused.describe()
+    assert re.search(r"CAP_PERFMON|tracefs|perf_event_paranoid|run as root", refused.err), refused.err
+
+
+def test_under_a_seccomp_filter(tmp):
+    """As in a container: without bpf and perf_event_open ptrace is left; without ptrace too there is nothing, said with a remedy."""
+    without = harness.workload("without")
+    config = write_config(tmp, syscalls(pids=50), "backend = auto")
+    result = harness.run([without, "bpf", "perf_event_open", "--", harness.profcore_path(), "-c", config]).ok()
+    harness.check_in("continuing without the back-end perf", result.err)
+    run = Run.__new__(Run)
+    run.folder = (tmp / "out" / "latest").resolve()
+    run.read()
+    assert run.facts["backend"] == "ptrace" and run.count("getppid") == 50, (run.facts, run.counts())
+    refused = harness.run([without, "bpf", "perf_event_open", "ptrace", "--", harness.profcore_path(), "-c", config])
+    assert refused.code not in (0, 99), refused.describe()
+    harness.check_in("SYS_PTRACE", refused.err)
+
+
+def test_the_plan_warns_of_ptrace_beside_a_cpu_profile(tmp):
+    config = tmp / "both.ini"
+    for backend, warns in [("ptrace", True), ("bpf", False)]:
+        config.write_text(CONFIG.format(out=tmp / "out", target=command("/bin/true"), duration="1s",
+                                        options=f"backend = {backend}\n\n[plugin:perf-cpu]\n"))
+        result = harness.profcore("plan", "-c", config).ok()
+        assert ("strace slows the target down while perf-cpu measures its CPU" in result.err + result.out) == warns, result
+
+
 if __name__ == "__main__":
     harness.main(__name__)
