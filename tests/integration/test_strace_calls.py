@@ -152,6 +152,19 @@ def test_exec_of_a_thread_is_followed(tmp):
         assert run.count("execve") == 2, run.counts()
 
 
+def test_a_32_bit_program(tmp):
+    """Its numbers mean other calls; strace agrees."""
+    program = harness.workload("calls32")
+    if not program.exists():
+        harness.skip("gcc -m32", "this compiler makes no 32-bit code")
+    for backend in BACKENDS:
+        run = Run(tmp, command(program), backend)
+        counts = {row["name"]: (row["calls"], row["errors"]) for row in run.rows if row["abi"] == "i386"}
+        assert counts == {"getppid": (40, 0), "write": (30, 0), "open": (20, 20)}, (backend, run.counts())
+        assert run.count("semget") == 0 and run.count("stat") == 0, run.counts()
+        assert run.facts["compat_calls"] == 90, run.facts
+
+
 # ---- what strace says ----
 
 
