@@ -162,7 +162,8 @@ def test_a_32_bit_program(tmp):
         counts = {row["name"]: (row["calls"], row["errors"]) for row in run.rows if row["abi"] == "i386"}
         assert counts == {"getppid": (40, 0), "write": (30, 0), "open": (20, 20)}, (backend, run.counts())
         assert run.count("semget") == 0 and run.count("stat") == 0, run.counts()
-        assert run.facts["compat_calls"] == 90, run.facts
+        # The exec that made it a 32-bit program began in 64-bit code: on which side it counts differs.
+        assert run.facts["compat_calls"] in (90, 91), run.facts
 
 
 # ---- what strace says ----
@@ -397,7 +398,7 @@ def test_without_privileges_others_are_refused(tmp):
     with started(harness.workload("sleeper"), "60") as target:
         refused = as_nobody(tmp, write_config(tmp, f"pid = {target.pid}", "backend = ptrace"))
         assert refused.code not in (0, 99), refused.describe()
-        harness.check_in("cap_sys_ptrace", refused.err)
+        assert re.search(r"cap_sys_ptrace|as root", refused.err), refused.err
     refused = as_nobody(tmp, write_config(tmp, syscalls(pids=5), "backend = perf"))
     assert refused.code not in (0, 99), refused.describe()
     assert re.search(r"CAP_PERFMON|tracefs|perf_event_paranoid|run as root", refused.err), refused.err
