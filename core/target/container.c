@@ -15,7 +15,7 @@
 #define LISTED_MAX 8
 #define NAMES_MAX  256u
 #define SHORT_ID   12
-#define FOUND_MAX  256u
+#define FOUND_MAX  4096u
 #define PREFIX_MIN 3u /* so few digits of an id are no name */
 
 /* ---- the kernel's side ---- */
@@ -86,6 +86,7 @@ int container_pids(const struct container *container, int32_t **ret, size_t *ret
 struct found {
 	struct container *items;
 	size_t count;
+	size_t room;
 };
 
 static const struct container *find_known(const struct found *found, const char *id)
@@ -98,6 +99,22 @@ static const struct container *find_known(const struct found *found, const char 
 	return NULL;
 }
 
+static int add_found(struct found *found, const struct container *one)
+{
+	if (found->count == found->room) {
+		size_t room = found->room * 2 + 32;
+		struct container *grown = realloc(found->items, room * sizeof(*grown));
+
+		if (grown == NULL) {
+			return -ENOMEM;
+		}
+		found->items = grown;
+		found->room = room;
+	}
+	found->items[found->count++] = *one;
+	return 0;
+}
+
 /* All containers of the machine by the control groups of its processes; the first process of each is its lowest pid. */
 static int scan_cgroups(const struct cgroup_mount *mount, struct found *found)
 {
@@ -106,19 +123,21 @@ static int scan_cgroups(const struct cgroup_mount *mount, struct found *found)
 	size_t count;
 	int status = procfs_numbers("/proc", &pids, &count);
 
-	found->items = calloc(FOUND_MAX, sizeof(*found->items));
-	if (status < 0 || found->items == NULL) {
-		return status < 0 ? status : -ENOMEM;
+	if (status < 0) {
+		return status;
 	}
 	for (size_t i = 0; i < count && found->count < FOUND_MAX; i++) {
 		memset(&one, 0, sizeof(one));
 		if (look_at(mount, pids[i], &one) == 0 && find_known(found, one.id) == NULL) {
 			snprintf(one.name, sizeof(one.name), "%.*s", SHORT_ID, one.id);
-			found->items[found->count++] = one;
+			status = add_found(found, &one);
+			if (status < 0) {
+				break;
+			}
 		}
 	}
 	free(pids);
-	return 0;
+	return status < 0 ? status : 0;
 }
 
 /* ---- what the user is told ---- */
