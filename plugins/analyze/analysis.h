@@ -13,6 +13,7 @@
 #include "lib/latency.h"
 #include "lib/profile.h"
 #include "lib/rank.h"
+#include "lib/syscalls.h"
 #include "lib/text.h"
 
 #define ANALYSIS_MAX_INPUTS 32 /* of each port; more are counted and said */
@@ -43,11 +44,20 @@ struct book {
 	struct text longest; /* the call that was waited in most */
 };
 
+/** One syscalls artifact. */
+struct calls {
+	struct syscalls_model model;
+	bool is_read;
+	struct text trouble;
+	char label[160];
+};
+
 /** What is worth knowing. Texts are clean; severity is "error", "warning" or "info". */
 struct finding {
 	const char
 		*kind; /* "hot_function", "hot_path", "incomplete", "errors", "tail", "waiting", "cpu_cost",
-		       "lock", "disk", "network", "sleep", "run_queue", "syscalls" */
+		       "lock", "disk", "network", "sleep", "run_queue", "syscalls",
+		       "syncs", "small_io", "failing_calls", "connect", "dns" */
 	const char *severity;
 	struct text title;
 	struct text evidence;
@@ -76,6 +86,8 @@ struct analysis {
 	uint32_t load_count;
 	struct book books[ANALYSIS_MAX_INPUTS];
 	uint32_t book_count;
+	struct calls calls[ANALYSIS_MAX_INPUTS];
+	uint32_t calls_count;
 	uint32_t inputs_left_out;
 	struct view *main; /* the profile that the verdict is about: CPU if there is one; NULL for none */
 	struct culprit culprit;
@@ -102,6 +114,9 @@ int analysis_conclude(struct analysis *analysis);
 
 /** Start a finding; the caller fills title and evidence. NULL when there are enough. */
 struct finding *finding_add(struct analysis *analysis, const char *kind, const char *severity, double share);
+
+/** Findings of one syscalls artifact about files, peers and calls that fail. */
+void io_conclude(struct analysis *analysis, struct calls *calls);
 
 /** The documents. */
 void report_text(const struct analysis *analysis, struct text *to);

@@ -357,6 +357,9 @@ int analysis_conclude(struct analysis *analysis)
 		judge_cost(analysis, &analysis->loads[0]);
 	}
 	status = waiting_conclude(analysis);
+	for (i = 0; i < analysis->calls_count; i++) {
+		io_conclude(analysis, &analysis->calls[i]);
+	}
 	make_verdict(analysis);
 	return status != PFC_OK ? status : analysis->verdict.failed || analysis->alarms.failed ? PFC_ENOMEM : PFC_OK;
 }

@@ -90,6 +90,28 @@ static int read_load(struct analysis *analysis, const struct pfc_host *host, uin
 	return status == PFC_ENOMEM ? status : PFC_OK;
 }
 
+static int read_calls(struct analysis *analysis, const struct pfc_host *host, uint32_t index, struct calls *calls)
+{
+	const struct pfc_reader *reader = NULL;
+	int status = host->input(host->ctx, "syscalls", index, &reader);
+
+	label_of(status == PFC_OK ? reader : NULL, "syscalls", index, calls->label, sizeof(calls->label));
+	if (status == PFC_OK) {
+		calls->model.reader = reader;
+		calls->model.rows = 1;
+		calls->model.about.struct_size = sizeof(calls->model.about);
+		status = reader->describe(reader->ctx, &calls->model.about);
+	}
+	if (status == PFC_OK) {
+		status = syscalls_read(&calls->model);
+		calls->is_read = status == PFC_OK;
+	}
+	if (status != PFC_OK) {
+		text_format(&calls->trouble, "%s cannot be read: %s", calls->label, status_words(status));
+	}
+	return status == PFC_ENOMEM ? status : PFC_OK;
+}
+
 /* The profile that the verdict is about: the first of CPU with samples, else the first with samples. */
 static struct view *choose_main(struct analysis *analysis)
 {
@@ -124,6 +146,7 @@ int analysis_gather(struct analysis *analysis, const struct pfc_host *host)
 {
 	uint32_t stacks = host->input_count(host->ctx, "stacks");
 	uint32_t requests = host->input_count(host->ctx, "requests");
+	uint32_t syscalls = host->input_count(host->ctx, "syscalls");
 	int status = PFC_OK;
 
 	read_window(analysis, host);
@@ -142,7 +165,14 @@ int analysis_gather(struct analysis *analysis, const struct pfc_host *host)
 	if (status == PFC_OK) {
 		status = waiting_read(analysis, host);
 	}
-	analysis->inputs_left_out = stacks + requests - analysis->view_count - analysis->load_count;
+	for (; status == PFC_OK && analysis->calls_count < syscalls &&
+	       analysis->calls_count < ANALYSIS_MAX_INPUTS;) {
+		uint32_t at = analysis->calls_count++;
+
+		status = read_calls(analysis, host, at, &analysis->calls[at]);
+	}
+	analysis->inputs_left_out = stacks + requests + syscalls - analysis->view_count -
+				    analysis->load_count - analysis->calls_count;
 	analysis->main = choose_main(analysis);
 	return status;
 }
@@ -163,6 +193,10 @@ void analysis_finish(struct analysis *analysis)
 	}
 	for (i = 0; i < analysis->load_count; i++) {
 		text_finish(&analysis->loads[i].trouble);
+	}
+	for (i = 0; i < analysis->calls_count; i++) {
+		syscalls_finish(&analysis->calls[i].model);
+		text_finish(&analysis->calls[i].trouble);
 	}
 	for (i = 0; i < analysis->finding_count; i++) {
 		text_finish(&analysis->findings[i].title);

@@ -16,14 +16,14 @@
 #define SHOWN_MAX       20u  /* of what takes several lines */
 #define SMALL_MIN       100u /* fewer are no pattern */
 
-static double fact(const struct strace_model *model, const char *key)
+static double fact(const struct syscalls_model *model, const char *key)
 {
 	double value = NAN;
 
 	return model->reader->fact(model->reader->ctx, key, &value, NULL) == PFC_OK ? value : NAN;
 }
 
-static const char *fact_text(const struct strace_model *model, const char *key)
+static const char *fact_text(const struct syscalls_model *model, const char *key)
 {
 	const char *text = NULL;
 
@@ -100,7 +100,7 @@ static const char *backend_words(const char *name)
 	return *name ? name : "not stated";
 }
 
-static void add_warnings(const struct strace_model *model, struct text *to)
+static void add_warnings(const struct syscalls_model *model, struct text *to)
 {
 	double observed = fact(model, "observed_pct");
 	char count[UNITS_ROOM];
@@ -126,7 +126,7 @@ static void add_warnings(const struct strace_model *model, struct text *to)
 	}
 }
 
-static void add_own_cost(const struct strace_model *model, struct text *to)
+static void add_own_cost(const struct syscalls_model *model, struct text *to)
 {
 	char line[200], own[UNITS_ROOM], each[UNITS_ROOM], less[UNITS_ROOM];
 	uint64_t own_ns = positive(fact(model, "own_ns"));
@@ -149,7 +149,7 @@ static void add_own_cost(const struct strace_model *model, struct text *to)
 	add_line(to, "own cost", line);
 }
 
-static void add_count(const struct strace_model *model, struct text *to, const char *word, const char *key)
+static void add_count(const struct syscalls_model *model, struct text *to, const char *word, const char *key)
 {
 	double value = fact(model, key);
 	char text[UNITS_ROOM];
@@ -157,7 +157,7 @@ static void add_count(const struct strace_model *model, struct text *to, const c
 	add_line(to, word, isfinite(value) ? units_count(text, positive(value)) : "not stated");
 }
 
-static void add_head(const struct strace_model *model, struct text *to)
+static void add_head(const struct syscalls_model *model, struct text *to)
 {
 	char text[UNITS_ROOM], kinds[UNITS_ROOM], line[160];
 	uint64_t calls = 0;
@@ -188,8 +188,8 @@ static void add_head(const struct strace_model *model, struct text *to)
 
 static int more_time(const void *a, const void *b)
 {
-	const struct strace_call *x = a;
-	const struct strace_call *y = b;
+	const struct syscalls_call *x = a;
+	const struct syscalls_call *y = b;
 
 	if (x->total_ns != y->total_ns) {
 		return x->total_ns < y->total_ns ? 1 : -1;
@@ -199,13 +199,13 @@ static int more_time(const void *a, const void *b)
 
 static int more_blocked(const void *a, const void *b)
 {
-	const struct strace_call *x = a;
-	const struct strace_call *y = b;
+	const struct syscalls_call *x = a;
+	const struct syscalls_call *y = b;
 
 	return x->blocked_ns != y->blocked_ns ? (x->blocked_ns < y->blocked_ns ? 1 : -1) : more_time(a, b);
 }
 
-static void add_call(struct strace_call *call, uint64_t whole_ns, const struct grid_column *columns,
+static void add_call(struct syscalls_call *call, uint64_t whole_ns, const struct grid_column *columns,
 		     unsigned count, struct text *to)
 {
 	char pct[UNITS_ROOM], total[UNITS_ROOM], calls[UNITS_ROOM], errors[UNITS_ROOM], mean[UNITS_ROOM],
@@ -215,8 +215,8 @@ static void add_call(struct strace_call *call, uint64_t whole_ns, const struct g
 				units_count(calls, call->calls),
 				call->errors ? units_count(errors, call->errors) : "",
 				short_time(mean, call->total_ns / call->calls),
-				short_time(p50, strace_quantile(&call->call_times, 0.5, call->max_ns)),
-				short_time(p99, strace_quantile(&call->call_times, 0.99, call->max_ns)),
+				short_time(p50, syscalls_quantile(&call->call_times, 0.5, call->max_ns)),
+				short_time(p99, syscalls_quantile(&call->call_times, 0.99, call->max_ns)),
 				short_time(max, call->max_ns),
 				call->blocked_ns ? pct_of(blocked, call->blocked_ns, call->total_ns) : "",
 				call->error ? call->error : "",
@@ -225,7 +225,7 @@ static void add_call(struct strace_call *call, uint64_t whole_ns, const struct g
 	grid_row(to, columns, count, cells);
 }
 
-static void add_calls(struct strace_model *model, struct text *to)
+static void add_calls(struct syscalls_model *model, struct text *to)
 {
 	static const struct grid_column columns[] = {
 		{ "time%", 5, true }, { "total", 6, true },      { "calls", 9, true }, { "errors", 7, true },
@@ -260,7 +260,7 @@ static void add_calls(struct strace_model *model, struct text *to)
 	text_format(to, "  %9s  %7s  in all\n", units_count(count, calls), units_count(failed, errors));
 }
 
-static void add_call_waits(struct strace_model *model, struct text *to)
+static void add_call_waits(struct syscalls_model *model, struct text *to)
 {
 	static const struct grid_column columns[] = { { "off%", 6, true },   { "off CPU", 9, true },
 						      { "waits", 10, true }, { "mean", 8, true },
@@ -281,7 +281,7 @@ static void add_call_waits(struct strace_model *model, struct text *to)
 	grid_heading(to, "Waits by system call: asleep in it, then waiting for a CPU");
 	grid_head(to, columns, COUNT_OF(columns));
 	for (uint32_t i = 0; i < model->call_count && shown < model->rows; i++) {
-		struct strace_call *call = &model->calls[i];
+		struct syscalls_call *call = &model->calls[i];
 		char pct[UNITS_ROOM], total[UNITS_ROOM], waits[UNITS_ROOM], mean[UNITS_ROOM], p50[UNITS_ROOM],
 			p99[UNITS_ROOM], max[UNITS_ROOM], queued[UNITS_ROOM];
 
@@ -293,8 +293,8 @@ static void add_call_waits(struct strace_model *model, struct text *to)
 			time_of(total, call->blocked_ns),
 			units_count(waits, call->waits),
 			time_of(mean, call->blocked_ns / call->waits),
-			time_of(p50, strace_quantile(&call->wait_times, 0.5, call->wait_max_ns)),
-			time_of(p99, strace_quantile(&call->wait_times, 0.99, call->wait_max_ns)),
+			time_of(p50, syscalls_quantile(&call->wait_times, 0.5, call->wait_max_ns)),
+			time_of(p99, syscalls_quantile(&call->wait_times, 0.99, call->wait_max_ns)),
 			time_of(max, call->wait_max_ns),
 			time_of(queued, call->runnable_ns),
 			call->name
@@ -306,7 +306,7 @@ static void add_call_waits(struct strace_model *model, struct text *to)
 	add_left_out(to, kinds, shown);
 }
 
-static void add_other_waits(const struct strace_model *model, struct text *to)
+static void add_other_waits(const struct syscalls_model *model, struct text *to)
 {
 	static const struct grid_column columns[] = { { "total", 9, true },
 						      { "times", 10, true },
@@ -316,7 +316,7 @@ static void add_other_waits(const struct strace_model *model, struct text *to)
 	bool has_any = false;
 
 	for (uint32_t i = 0; i < model->wait_count; i++) {
-		const struct strace_wait *wait = &model->waits[i];
+		const struct syscalls_wait *wait = &model->waits[i];
 		char total[UNITS_ROOM], count[UNITS_ROOM], mean[UNITS_ROOM], max[UNITS_ROOM];
 
 		if (wait->count == 0) {
@@ -359,7 +359,8 @@ static void add_wrapped(struct text *to, const char *text, unsigned indent, unsi
 	text_add(to, "\n");
 }
 
-static void add_slow_call(const struct strace_model *model, const struct strace_slow *one, struct text *to)
+static void add_slow_call(const struct syscalls_model *model, const struct syscalls_slow *one,
+			  struct text *to)
 {
 	double at_s = model->t0_ns ? ((double)one->time_ns - (double)model->t0_ns) / 1e9 : 0;
 	char text[UNITS_ROOM];
@@ -381,7 +382,7 @@ static void add_slow_call(const struct strace_model *model, const struct strace_
 	}
 }
 
-static void add_slow(const struct strace_model *model, struct text *to)
+static void add_slow(const struct syscalls_model *model, struct text *to)
 {
 	char slow[UNITS_ROOM], count[UNITS_ROOM], title[120];
 	uint32_t shown = model->slow_count < SHOWN_MAX ? model->slow_count : SHOWN_MAX;
@@ -409,7 +410,7 @@ enum file_kind {
 	KIND_LOCK,
 };
 
-static enum file_kind kind_of(const struct strace_file *file)
+static enum file_kind kind_of(const struct syscalls_file *file)
 {
 	static const char *const heads[] = { "TCP ", "UDP ", "unix:", "RAW ", "UDPLITE ", "socket:" };
 
@@ -426,13 +427,13 @@ static enum file_kind kind_of(const struct strace_file *file)
 
 static int more_file_time(const void *a, const void *b)
 {
-	const struct strace_file *x = a;
-	const struct strace_file *y = b;
+	const struct syscalls_file *x = a;
+	const struct syscalls_file *y = b;
 
 	return x->total_ns != y->total_ns ? (x->total_ns < y->total_ns ? 1 : -1) : strcmp(x->name, y->name);
 }
 
-static void add_files(const struct strace_model *model, enum file_kind kind, const char *title,
+static void add_files(const struct syscalls_model *model, enum file_kind kind, const char *title,
 		      struct text *to)
 {
 	static const struct grid_column columns[] = { { "total", 7, true },   { "off CPU", 7, true },
@@ -443,7 +444,7 @@ static void add_files(const struct strace_model *model, enum file_kind kind, con
 	uint32_t shown = 0, count = 0;
 
 	for (uint32_t i = 0; i < model->file_count; i++) {
-		const struct strace_file *file = &model->files[i];
+		const struct syscalls_file *file = &model->files[i];
 		char total[UNITS_ROOM], off[UNITS_ROOM], max[UNITS_ROOM], reads[UNITS_ROOM],
 			read_bytes[UNITS_ROOM], writes[UNITS_ROOM], written[UNITS_ROOM], syncs[UNITS_ROOM];
 
@@ -480,7 +481,7 @@ static void add_files(const struct strace_model *model, enum file_kind kind, con
 }
 
 /* An address is a lock to its own process only; the artifact has them by process. */
-static void add_locks(const struct strace_model *model, struct text *to)
+static void add_locks(const struct syscalls_model *model, struct text *to)
 {
 	static const struct grid_column columns[] = { { "total", 8, true },  { "off CPU", 8, true },
 						      { "max", 8, true },    { "calls", 10, true },
@@ -488,7 +489,7 @@ static void add_locks(const struct strace_model *model, struct text *to)
 	uint32_t shown = 0, count = 0;
 
 	for (uint32_t i = 0; i < model->file_count; i++) {
-		const struct strace_file *file = &model->files[i];
+		const struct syscalls_file *file = &model->files[i];
 		char total[UNITS_ROOM], off[UNITS_ROOM], max[UNITS_ROOM], calls[UNITS_ROOM],
 			errors[UNITS_ROOM];
 
@@ -512,12 +513,12 @@ static void add_locks(const struct strace_model *model, struct text *to)
 }
 
 /* Reads and writes that carry next to nothing: each pays for a whole call. */
-static void add_small(const struct strace_model *model, struct text *to)
+static void add_small(const struct syscalls_model *model, struct text *to)
 {
 	bool has_any = false;
 
 	for (uint32_t i = 0; i < model->file_count; i++) {
-		const struct strace_file *file = &model->files[i];
+		const struct syscalls_file *file = &model->files[i];
 		uint64_t all = file->reads + file->writes;
 		char small[UNITS_ROOM], total[UNITS_ROOM], time[UNITS_ROOM];
 
@@ -539,8 +540,8 @@ static void add_small(const struct strace_model *model, struct text *to)
 
 static int busier(const void *a, const void *b)
 {
-	const struct strace_thread *x = a;
-	const struct strace_thread *y = b;
+	const struct syscalls_thread *x = a;
+	const struct syscalls_thread *y = b;
 	uint64_t mine = x->on_cpu_ns + x->run_queue_ns + x->preempted_ns;
 	uint64_t yours = y->on_cpu_ns + y->run_queue_ns + y->preempted_ns;
 
@@ -550,7 +551,7 @@ static int busier(const void *a, const void *b)
 	return (x->tid > y->tid) - (x->tid < y->tid);
 }
 
-static void add_book(const struct strace_thread *thread, const struct grid_column *columns, unsigned count,
+static void add_book(const struct syscalls_thread *thread, const struct grid_column *columns, unsigned count,
 		     struct text *to)
 {
 	char tid[UNITS_ROOM], wall[UNITS_ROOM], cells[7][UNITS_ROOM];
@@ -572,14 +573,14 @@ static void add_book(const struct strace_thread *thread, const struct grid_colum
 	grid_row(to, columns, count, row);
 }
 
-static void add_books(struct strace_model *model, struct text *to)
+static void add_books(struct syscalls_model *model, struct text *to)
 {
 	static const struct grid_column columns[] = { { "wall", 7, true },    { "on CPU", 6, true },
 						      { "queued", 6, true },  { "preempt", 7, true },
 						      { "in call", 7, true }, { "fault", 6, true },
 						      { "other", 6, true },   { "residue", 8, true },
 						      { "tid", 8, true },     { "thread", 17, false } };
-	struct strace_thread all = { .is_complete = true };
+	struct syscalls_thread all = { .is_complete = true };
 	char name[64];
 	uint32_t shown;
 
@@ -588,7 +589,7 @@ static void add_books(struct strace_model *model, struct text *to)
 	}
 	all.is_complete = true;
 	for (uint32_t i = 0; i < model->thread_count; i++) {
-		const struct strace_thread *one = &model->threads[i];
+		const struct syscalls_thread *one = &model->threads[i];
 
 		all.wall_ns += one->wall_ns;
 		all.on_cpu_ns += one->on_cpu_ns;
@@ -617,7 +618,7 @@ static void add_books(struct strace_model *model, struct text *to)
 	}
 }
 
-void strace_print(struct strace_model *model, struct text *to)
+void strace_print(struct syscalls_model *model, struct text *to)
 {
 	add_head(model, to);
 	add_calls(model, to);

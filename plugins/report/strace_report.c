@@ -44,10 +44,10 @@ static int32_t fail(const struct pfc_host *host, int status)
 
 int32_t strace_report(const struct pfc_host *host, const struct pfc_reader *reader)
 {
-	struct strace_model model = { .reader = reader,
-				      .about = { .struct_size = sizeof(model.about) },
-				      .run_id = host->text(host->ctx, PFC_TEXT_RUN_ID),
-				      .rows = (uint32_t)pfc_option_int(host, "rows", 40) };
+	struct syscalls_model model = { .reader = reader,
+					.about = { .struct_size = sizeof(model.about) },
+					.run_id = host->text(host->ctx, PFC_TEXT_RUN_ID),
+					.rows = (uint32_t)pfc_option_int(host, "rows", 40) };
 	struct pfc_window window = { .struct_size = sizeof(window) };
 	const struct pfc_reader *stacks;
 	struct text text = { 0 };
@@ -58,7 +58,7 @@ int32_t strace_report(const struct pfc_host *host, const struct pfc_reader *read
 		model.window_ns = window.t1_ns - window.t0_ns;
 	}
 	if (status == PFC_OK) {
-		status = strace_read(&model);
+		status = syscalls_read(&model);
 	}
 	if (status == PFC_OK) {
 		strace_print(&model, &text);
@@ -69,6 +69,6 @@ int32_t strace_report(const struct pfc_host *host, const struct pfc_reader *read
 		status = write_document(host, &text);
 	}
 	text_finish(&text);
-	strace_finish(&model);
+	syscalls_finish(&model);
 	return status == PFC_OK ? PFC_OK : fail(host, status);
 }

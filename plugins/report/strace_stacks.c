@@ -76,7 +76,7 @@ static void add_stacks(const struct profile *profile, const struct calltree *tre
 	}
 }
 
-int strace_print_stacks(const struct strace_model *model, const struct pfc_reader *stacks, struct text *to)
+int strace_print_stacks(const struct syscalls_model *model, const struct pfc_reader *stacks, struct text *to)
 {
 	struct profile_options options = { .seed = model->t0_ns };
 	struct calltree_options shape = { .order = CALLTREE_BY_WEIGHT };

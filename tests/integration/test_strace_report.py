@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """strace.txt: what it says of a program whose calls are known, and that it can be read at 100 columns."""
 
+import json
 import pathlib
 import re
 import sys
@@ -24,6 +25,8 @@ min_wait = 2ms
 slow     = 2ms
 
 [plugin:report]
+
+[plugin:analyze]
 """
 
 
@@ -75,6 +78,17 @@ def test_the_text_says_what_the_program_did(tmp):
     assert "ptrace" in text.split("System calls by time")[0]
     links = list((tmp / "out").glob("strace_*.txt"))
     assert len(links) == 1 and links[0].resolve() == folder / "strace.txt", links
+
+
+def test_findings_of_files_and_failures(tmp):
+    """analyze names the file that is read in small pieces, and the call that mostly fails."""
+    folder, _ = report_of(tmp, f"{harness.workload('syscalls')} reads=4000 fails=4000")
+    findings = {finding["kind"]: finding for finding in json.loads((folder / "report.json").read_text())["findings"]}
+    small = findings["small_io"]
+    assert small["title"].startswith("/dev/zero is read or written in many small pieces"), small
+    assert "4,000 reads" in small["evidence"], small
+    failing = findings["failing_calls"]
+    assert re.match(r"openat fails 4,0\d\d of 4,0\d\d times, mostly with ENOENT", failing["title"]), failing
 
 
 def test_peers_are_named(tmp):

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading profcore.syscalls/1 into the model: see strace.h. */
-#include "strace.h"
+/* Reading profcore.syscalls/1 into the model: see syscalls.h. */
+#include "syscalls.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include <profcore/status.h>
 
-#include "lib/cols.h"
+#include "cols.h"
+#include "text.h"
 
 #define NAME_CHARS   64
 #define TEXT_CHARS   600
@@ -15,12 +16,12 @@
 #define UNKNOWN_CALL UINT32_MAX
 
 /* One more element, zero-filled; NULL without memory or beyond the limit, which is said. */
-static void *grow(struct strace_model *model, void *array, uint32_t *count, size_t bytes)
+static void *grow(struct syscalls_model *model, void *array, uint32_t *count, size_t bytes)
 {
 	void **at = array;
 	void *grown;
 
-	if (*count >= STRACE_ROWS_MAX) {
+	if (*count >= SYSCALLS_ROWS_MAX) {
 		model->cut = true;
 		return NULL;
 	}
@@ -48,9 +49,9 @@ static char *clean(struct pfc_string raw, size_t chars)
 }
 
 /* Room for a row that could not be had: memory, unless the table was simply too long. */
-static int no_room(const struct strace_model *model, uint32_t count)
+static int no_room(const struct syscalls_model *model, uint32_t count)
 {
-	return count >= STRACE_ROWS_MAX && model->cut ? PFC_OK : PFC_ENOMEM;
+	return count >= SYSCALLS_ROWS_MAX && model->cut ? PFC_OK : PFC_ENOMEM;
 }
 
 static uint64_t number(const struct cols *cols, uint32_t column, uint64_t row)
@@ -78,9 +79,9 @@ static char *name_of(struct pfc_string name, struct pfc_string abi)
 }
 
 /* Calls of one name fall together; there are some hundred names. */
-static int find_call(struct strace_model *model, char *name, uint32_t *ret)
+static int find_call(struct syscalls_model *model, char *name, uint32_t *ret)
 {
-	struct strace_call *call;
+	struct syscalls_call *call;
 
 	for (uint32_t i = 0; i < model->call_count; i++) {
 		if (strcmp(model->calls[i].name, name) == 0) {
@@ -108,13 +109,13 @@ struct call_ids {
 	uint32_t count;
 };
 
-static int add_call_row(struct strace_model *model, const struct cols *names, const struct cols *times,
+static int add_call_row(struct syscalls_model *model, const struct cols *names, const struct cols *times,
 			uint64_t row, struct call_ids *ids)
 {
 	char *name = name_of(cols_string(names, 0, row), cols_string(names, 1, row));
 	uint32_t *id = grow(model, &ids->ids, &ids->count, sizeof(*id));
 	uint64_t max_ns, wait_max_ns;
-	struct strace_call *call;
+	struct syscalls_call *call;
 	int status;
 
 	if (!name || !id) {
@@ -139,7 +140,7 @@ static int add_call_row(struct strace_model *model, const struct cols *names, co
 	return PFC_OK;
 }
 
-static int read_calls(struct strace_model *model, struct call_ids *ids)
+static int read_calls(struct syscalls_model *model, struct call_ids *ids)
 {
 	static const char *const name_columns[] = { "name", "abi", "calls", "errors", "total_ns", "max_ns" };
 	static const char *const time_columns[] = { "waits", "blocked_ns", "runnable_ns", "wait_max_ns" };
@@ -163,15 +164,16 @@ static int read_calls(struct strace_model *model, struct call_ids *ids)
 	return status;
 }
 
-static struct strace_call *call_of(const struct strace_model *model, const struct call_ids *ids, uint32_t row)
+static struct syscalls_call *call_of(const struct syscalls_model *model, const struct call_ids *ids,
+				     uint32_t row)
 {
 	return row < ids->count && ids->ids[row] < model->call_count ? &model->calls[ids->ids[row]] : NULL;
 }
 
-static int add_bucket(struct strace_model *model, struct strace_histogram *to,
-		      const struct strace_bucket *bucket)
+static int add_bucket(struct syscalls_model *model, struct syscalls_histogram *to,
+		      const struct syscalls_bucket *bucket)
 {
-	struct strace_bucket *place;
+	struct syscalls_bucket *place;
 
 	for (uint32_t i = 0; i < to->count; i++) {
 		if (to->buckets[i].low_ns == bucket->low_ns) {
@@ -191,7 +193,7 @@ static int add_bucket(struct strace_model *model, struct strace_histogram *to,
 	return PFC_OK;
 }
 
-static int read_latencies(struct strace_model *model, const struct call_ids *ids)
+static int read_latencies(struct syscalls_model *model, const struct call_ids *ids)
 {
 	static const char *const columns[] = { "call", "what", "low_ns", "high_ns", "count" };
 	struct cols cols;
@@ -200,9 +202,9 @@ static int read_latencies(struct strace_model *model, const struct call_ids *ids
 	(void)cols_begin(&cols, model->reader, "latencies", columns, 5);
 	while (status == PFC_OK && cols_next(&cols)) {
 		for (uint64_t row = 0; row < cols.rows && status == PFC_OK; row++) {
-			struct strace_call *call = call_of(model, ids, cols_id(&cols, 0, row));
-			struct strace_bucket bucket = { number(&cols, 2, row), number(&cols, 3, row),
-							number(&cols, 4, row) };
+			struct syscalls_call *call = call_of(model, ids, cols_id(&cols, 0, row));
+			struct syscalls_bucket bucket = { number(&cols, 2, row), number(&cols, 3, row),
+							  number(&cols, 4, row) };
 			struct pfc_string what = cols_string(&cols, 1, row);
 			bool is_wait = what.bytes == 4 && memcmp(what.data, "wait", 4) == 0;
 
@@ -217,7 +219,7 @@ static int read_latencies(struct strace_model *model, const struct call_ids *ids
 }
 
 /* The most frequent error of each call. Processes are not added up: the top of one of them stands for all. */
-static int read_errors(struct strace_model *model, const struct call_ids *ids)
+static int read_errors(struct syscalls_model *model, const struct call_ids *ids)
 {
 	static const char *const columns[] = { "call", "error", "count" };
 	struct cols cols;
@@ -225,7 +227,7 @@ static int read_errors(struct strace_model *model, const struct call_ids *ids)
 	(void)cols_begin(&cols, model->reader, "errors", columns, 3);
 	while (cols_next(&cols)) {
 		for (uint64_t row = 0; row < cols.rows; row++) {
-			struct strace_call *call = call_of(model, ids, cols_id(&cols, 0, row));
+			struct syscalls_call *call = call_of(model, ids, cols_id(&cols, 0, row));
 			uint64_t count = number(&cols, 2, row);
 
 			if (call && count > call->error_count) {
@@ -244,10 +246,10 @@ static int read_errors(struct strace_model *model, const struct call_ids *ids)
 
 /* ---- waits, threads ---- */
 
-static int add_wait(struct strace_model *model, const struct cols *cols, uint64_t row)
+static int add_wait(struct syscalls_model *model, const struct cols *cols, uint64_t row)
 {
 	char *cause = clean(cols_string(cols, 0, row), 24);
-	struct strace_wait *wait = NULL;
+	struct syscalls_wait *wait = NULL;
 	uint64_t max_ns = number(cols, 3, row);
 
 	if (!cause) {
@@ -276,7 +278,7 @@ static int add_wait(struct strace_model *model, const struct cols *cols, uint64_
 	return PFC_OK;
 }
 
-static int read_waits(struct strace_model *model)
+static int read_waits(struct syscalls_model *model)
 {
 	static const char *const columns[] = { "cause", "count", "total_ns", "max_ns" };
 	struct cols cols;
@@ -292,10 +294,10 @@ static int read_waits(struct strace_model *model)
 	return status;
 }
 
-static int add_thread(struct strace_model *model, const struct cols *who, const struct cols *when,
+static int add_thread(struct syscalls_model *model, const struct cols *who, const struct cols *when,
 		      uint64_t row)
 {
-	struct strace_thread *thread = grow(model, &model->threads, &model->thread_count, sizeof(*thread));
+	struct syscalls_thread *thread = grow(model, &model->threads, &model->thread_count, sizeof(*thread));
 
 	if (!thread) {
 		return no_room(model, model->thread_count);
@@ -316,7 +318,7 @@ static int add_thread(struct strace_model *model, const struct cols *who, const 
 	return thread->name ? PFC_OK : PFC_ENOMEM;
 }
 
-static int read_threads(struct strace_model *model)
+static int read_threads(struct syscalls_model *model)
 {
 	static const char *const who_columns[] = { "pid",        "tid",   "name",    "wall_ns",
 						   "residue_ns", "calls", "complete" };
@@ -367,7 +369,7 @@ static int by_row(const void *a, const void *b)
 }
 
 /* The rows of the slowest calls, in the table's order. */
-static int pick_slow(struct strace_model *model, struct slow_key **ret, uint32_t *ret_count)
+static int pick_slow(struct syscalls_model *model, struct slow_key **ret, uint32_t *ret_count)
 {
 	static const char *const columns[] = { "duration_ns" };
 	struct slow_key *keys = NULL;
@@ -423,10 +425,10 @@ static char *call_text(const struct cols *words, uint64_t row, int64_t result)
 	return text.data;
 }
 
-static int add_slow(struct strace_model *model, const struct cols *figures, const struct cols *words,
+static int add_slow(struct syscalls_model *model, const struct cols *figures, const struct cols *words,
 		    uint64_t row)
 {
-	struct strace_slow *slow = grow(model, &model->slow, &model->slow_count, sizeof(*slow));
+	struct syscalls_slow *slow = grow(model, &model->slow, &model->slow_count, sizeof(*slow));
 
 	if (!slow) {
 		return PFC_ENOMEM;
@@ -444,14 +446,14 @@ static int add_slow(struct strace_model *model, const struct cols *figures, cons
 
 static int slower_call(const void *a, const void *b)
 {
-	const struct strace_slow *x = a;
-	const struct strace_slow *y = b;
+	const struct syscalls_slow *x = a;
+	const struct syscalls_slow *y = b;
 
 	return x->duration_ns != y->duration_ns ? (x->duration_ns < y->duration_ns ? 1 : -1)
 						: (x->time_ns > y->time_ns) - (x->time_ns < y->time_ns);
 }
 
-static int read_slow(struct strace_model *model)
+static int read_slow(struct syscalls_model *model)
 {
 	static const char *const figure_columns[] = { "time", "duration_ns", "blocked_ns",
 						      "pid",  "tid",         "result" };
@@ -508,11 +510,11 @@ static char *peer_name(char *name)
 
 static int compare_files(const void *a, const void *b)
 {
-	return strcmp(((const struct strace_file *)a)->name, ((const struct strace_file *)b)->name);
+	return strcmp(((const struct syscalls_file *)a)->name, ((const struct syscalls_file *)b)->name);
 }
 
 /* Rows of one name fall together, whoever used it. */
-static void merge_files(struct strace_model *model)
+static void merge_files(struct syscalls_model *model)
 {
 	uint32_t kept = 0;
 
@@ -521,8 +523,8 @@ static void merge_files(struct strace_model *model)
 	}
 	qsort(model->files, model->file_count, sizeof(*model->files), compare_files);
 	for (uint32_t i = 1; i < model->file_count; i++) {
-		struct strace_file *to = &model->files[kept];
-		struct strace_file *from = &model->files[i];
+		struct syscalls_file *to = &model->files[kept];
+		struct syscalls_file *from = &model->files[i];
 
 		if (strcmp(to->name, from->name) != 0) {
 			model->files[++kept] = *from;
@@ -544,10 +546,10 @@ static void merge_files(struct strace_model *model)
 	model->file_count = kept + 1;
 }
 
-static int add_file(struct strace_model *model, const struct cols *what, const struct cols *figures,
+static int add_file(struct syscalls_model *model, const struct cols *what, const struct cols *figures,
 		    uint64_t row)
 {
-	struct strace_file *file = grow(model, &model->files, &model->file_count, sizeof(*file));
+	struct syscalls_file *file = grow(model, &model->files, &model->file_count, sizeof(*file));
 
 	if (!file) {
 		return no_room(model, model->file_count);
@@ -570,7 +572,7 @@ static int add_file(struct strace_model *model, const struct cols *what, const s
 	return file->name ? PFC_OK : PFC_ENOMEM;
 }
 
-static int read_files(struct strace_model *model)
+static int read_files(struct syscalls_model *model)
 {
 	static const char *const what_columns[] = { "name", "reads", "writes", "syncs", "others", "errors" };
 	static const char *const figure_columns[] = { "read_bytes", "written_bytes", "small",
@@ -598,7 +600,7 @@ static int read_files(struct strace_model *model)
 
 /* ---- the whole ---- */
 
-int strace_read(struct strace_model *model)
+int syscalls_read(struct syscalls_model *model)
 {
 	struct call_ids ids = { NULL, 0 };
 	int status = read_calls(model, &ids);
@@ -622,7 +624,7 @@ int strace_read(struct strace_model *model)
 	return status == PFC_OK ? read_files(model) : status;
 }
 
-void strace_finish(struct strace_model *model)
+void syscalls_finish(struct syscalls_model *model)
 {
 	for (uint32_t i = 0; i < model->call_count; i++) {
 		free(model->calls[i].name);
@@ -653,13 +655,13 @@ void strace_finish(struct strace_model *model)
 
 static int lower(const void *a, const void *b)
 {
-	const struct strace_bucket *x = a;
-	const struct strace_bucket *y = b;
+	const struct syscalls_bucket *x = a;
+	const struct syscalls_bucket *y = b;
 
 	return (x->low_ns > y->low_ns) - (x->low_ns < y->low_ns);
 }
 
-uint64_t strace_quantile(struct strace_histogram *histogram, double share, uint64_t max_ns)
+uint64_t syscalls_quantile(struct syscalls_histogram *histogram, double share, uint64_t max_ns)
 {
 	uint64_t total = 0, seen = 0, middle = 0;
 
@@ -671,7 +673,7 @@ uint64_t strace_quantile(struct strace_histogram *histogram, double share, uint6
 		total += histogram->buckets[i].count;
 	}
 	for (uint32_t i = 0; i < histogram->count; i++) {
-		const struct strace_bucket *bucket = &histogram->buckets[i];
+		const struct syscalls_bucket *bucket = &histogram->buckets[i];
 
 		seen += bucket->count;
 		if (seen > 0 && (double)seen >= share * (double)total) {
