@@ -100,6 +100,24 @@ static const char *backend_words(const char *name)
 	return *name ? name : "not stated";
 }
 
+/* What a ring of io_uring carries are no calls: of these only the calls that set it up and drive it are seen. */
+static void warn_of_rings(const struct syscalls_model *model, struct text *to)
+{
+	char count[UNITS_ROOM];
+
+	for (uint32_t i = 0; i < model->call_count; i++) {
+		const struct syscalls_call *call = &model->calls[i];
+
+		if (strncmp(call->name, "io_uring_", 9) == 0 && call->calls &&
+		    !isfinite(fact(model, "io_uring_ops"))) {
+			text_format(to,
+				    "  !! %s was called %s times: the operations of its ring are not among "
+				    "the calls below\n",
+				    call->name, units_count(count, call->calls));
+		}
+	}
+}
+
 static void add_warnings(const struct syscalls_model *model, struct text *to)
 {
 	double observed = fact(model, "observed_pct");
@@ -117,6 +135,7 @@ static void add_warnings(const struct syscalls_model *model, struct text *to)
 	} else if (model->about.partial) {
 		text_add(to, "  !! the stage did not come to its end: what it had not written is missing\n");
 	}
+	warn_of_rings(model, to);
 	if (model->cut) {
 		text_add(to, "  !! a part of the artifact could not be read, or was too long\n");
 	}
@@ -180,7 +199,10 @@ static void add_head(const struct syscalls_model *model, struct text *to)
 	add_count(model, to, "unmatched", "unmatched");
 	add_count(model, to, "unfinished", "unfinished");
 	add_count(model, to, "32-bit calls", "compat_calls");
-	add_count(model, to, "io_uring ops", "io_uring_ops");
+	add_line(to, "io_uring ops",
+		 isfinite(fact(model, "io_uring_ops"))
+			 ? units_count(text, positive(fact(model, "io_uring_ops")))
+			 : "not counted by this back-end");
 	add_own_cost(model, to);
 }
 

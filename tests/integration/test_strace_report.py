@@ -121,6 +121,18 @@ def test_lines_fit(tmp):
     assert "\x1b" not in text
 
 
+def test_rings_are_a_blind_spot_that_is_told(tmp):
+    """A program that uses io_uring: its operations are no calls, and the text says so at its top."""
+    script = tmp / "ring.py"
+    script.write_text("import ctypes\n"
+                      "libc = ctypes.CDLL(None, use_errno=True)\n"
+                      "params = ctypes.create_string_buffer(120)\n"
+                      "for i in range(3): libc.syscall(425, 4, params)\n")
+    _, text = report_of(tmp, f"{sys.executable} -S -E {script}")
+    harness.check_in("!! io_uring_setup was called 3 times", text)
+    assert "io_uring" not in report_of(tmp, "/bin/true")[1].split("own cost")[0].replace("io_uring ops", "")
+
+
 def test_nothing_waited(tmp):
     """No stack, no slow call: the text is there and says so by having no such section."""
     _, text = report_of(tmp, "/bin/true")
