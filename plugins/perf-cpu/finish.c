@@ -127,6 +127,7 @@ static void state_facts(const struct perf_cpu *self)
 	if (drain->members.state) {
 		writer->fact_number(writer->ctx, "of_others", (double)drain->members.others);
 	}
+	writer->fact_number(writer->ctx, "collector_cpu_s", (double)self->own_cpu_ns / 1e9);
 	writer->fact_number(writer->ctx, "cpus", self->ring_count);
 	writer->fact_number(writer->ctx, "lost", (double)drain->lost);
 	for (uint32_t i = 0; i < self->ring_count; i++) {

@@ -31,7 +31,8 @@ struct perf_cpu {
 		small; /* the same with smaller copies of the stacks; empty where that is not done */
 	struct adapt adapt;
 	struct drain drain;
-	int64_t max_rate; /* kernel.perf_event_max_sample_rate before the window */
+	uint64_t own_cpu_ns; /* that this process used in the window: rings, walks, writing */
+	int64_t max_rate;    /* kernel.perf_event_max_sample_rate before the window */
 };
 
 /** The option's value; nothing in it where it has none. */

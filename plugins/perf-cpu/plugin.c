@@ -4,6 +4,7 @@
  * the host's stack service, which knows all about stacks and symbols. This file is the life cycle.
  */
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "perf_cpu.h"
@@ -76,11 +77,20 @@ static int32_t perf_cpu_prepare(void *ctx)
 	return prepare_all(ctx);
 }
 
+static uint64_t own_cpu_ns(void)
+{
+	struct timespec used = { 0, 0 };
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
 static int32_t perf_cpu_start(void *ctx, uint64_t t0_ns)
 {
 	struct perf_cpu *self = ctx;
 
 	self->adapt.start_ns = t0_ns;
+	self->own_cpu_ns = own_cpu_ns();
 	counters_control(&self->counters, true);
 	perf_attach_enable(&self->attach);
 	return PFC_OK;
@@ -96,10 +106,13 @@ static int32_t perf_cpu_run(void *ctx)
 static int32_t perf_cpu_stop(void *ctx, uint64_t t1_ns)
 {
 	struct perf_cpu *self = ctx;
+	int32_t rc;
 
 	perf_attach_disable(self->drain.attach);
 	counters_control(&self->counters, false);
-	return drain_all(&self->drain);
+	rc = drain_all(&self->drain);
+	self->own_cpu_ns = own_cpu_ns() - self->own_cpu_ns;
+	return rc;
 }
 
 static int32_t perf_cpu_finish(void *ctx)
