@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/ahead.h"
 #include "config/manifest.h"
 #include "stage/syscalls.h"
 
@@ -139,6 +140,9 @@ int sandbox_enter(uint32_t privileges, const char *plugin_dir, const char **ret_
 		if (rc < 0) {
 			return rc;
 		}
+	}
+	if ((privileges & PRIVILEGE_PERF) != 0) { /* before CAP_SYS_NICE goes; the plugin gives it back after the window */
+		ahead_take();
 	}
 	rc = keep_capabilities(privileges, err);
 	if (rc == 0 && (privileges & PRIVILEGED) == 0) {

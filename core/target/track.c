@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/ahead.h"
 #define SYNC_NS     40000000u
 #define HOLD_MS     5    /* records wait for their moment: look again soon */
 #define SYNC_MS     40
@@ -187,6 +188,7 @@ static void *thread_main(void *arg)
 	struct tracker *tracker = arg;
 	struct polls polls = { 0 };
 
+	ahead_take(); /* a collector that asks for a file waits for the answer, and its ring fills */
 	pthread_mutex_lock(&tracker->lock);
 	tracker->start_status = tracker_begin(tracker, &tracker->start_err);
 	tracker->is_following = true;

@@ -191,7 +191,13 @@ static void renew(struct drain *drain)
 static int drain_and_tick(struct drain *drain)
 {
 	uint64_t now = drain->host->now(drain->host->ctx);
-	int rc = drain_all(drain);
+	int rc;
+
+	if (drain->last_drain_ns && now - drain->last_drain_ns > drain->longest_gap_ns) {
+		drain->longest_gap_ns = now - drain->last_drain_ns;
+	}
+	drain->last_drain_ns = now;
+	rc = drain_all(drain);
 
 	if (rc == 0 && now - drain->last_tick_ns >= TICK_NS / 2) {
 		drain->last_tick_ns = now;

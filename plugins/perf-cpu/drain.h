@@ -37,6 +37,8 @@ struct drain {
 	uint64_t seen;      /* samples of the target */
 	uint64_t throttled; /* times that the kernel paused an event */
 	uint64_t weight;    /* sum over the samples */
+	uint64_t last_drain_ns;
+	uint64_t longest_gap_ns; /* between two looks at the rings: what they must hold */
 	uint64_t last_tick_ns;
 	uint32_t renewals; /* restarts of the target's container */
 	bool warned;       /* of throttling */
