@@ -206,6 +206,9 @@ static int drain_and_tick(struct drain *drain)
 		if (rc == 0 && drain->adapt) {
 			rc = adapt_step(drain->adapt, now);
 		}
+		if (rc == 0 && drain->step) {
+			rc = drain->step(drain->self);
+		}
 		publish(drain);
 	}
 	return rc;

@@ -16,15 +16,18 @@
 #include "members.h"
 
 struct adapt;
+struct perf_cpu;
 struct counters;
 
 struct drain {
 	const struct pfc_host *host;
 	const struct pfc_stacks *stacks;
 	struct pfc_stacks_session *session;
-	struct perf_attach *attach; /* the events that are on */
-	struct adapt *adapt;        /* NULL: never switches them */
-	struct counters *counters;  /* NULL: none */
+	struct perf_attach *attach;         /* the events that are on */
+	struct adapt *adapt;                /* NULL: never switches them */
+	struct counters *counters;          /* NULL: none */
+	int (*step)(struct perf_cpu *self); /* after each tick; NULL: none */
+	struct perf_cpu *self;
 	struct perf_ring *rings;
 	uint32_t ring_count;
 	uint64_t lost;    /* by the kernel's own records */

@@ -10,6 +10,12 @@
 #define SEEN_MIN_NS   100000000ull
 #define SEEN_WARN_PCT 90.0
 
+/* Whether the events on the CPUs took over. */
+static bool is_wide(const struct perf_cpu *self)
+{
+	return self->drain.attach == &self->wide;
+}
+
 /* The sampled event took no turns with others: its times are the window's. */
 static int write_counters(struct perf_cpu *self, uint64_t counted)
 {
@@ -26,6 +32,8 @@ static int write_counters(struct perf_cpu *self, uint64_t counted)
 	/* On whole CPUs the event counted others too: the samples that were kept say what the target's part was. */
 	if (self->attach.scope == PERF_SCOPE_CPUS) {
 		total.value = self->drain.weight;
+	} else if (is_wide(self)) {
+		total.value = counted + self->drain.weight - self->weight_before;
 	}
 	return counters_write(&self->counters, &self->event, &total, writer);
 }
@@ -63,7 +71,8 @@ static void state_how(const struct perf_cpu *self, const struct pfc_writer *writ
 			  !self->event.user    ? "kernel"
 			  : self->event.kernel ? "user and kernel"
 					       : "user");
-	writer->fact_text(writer->ctx, "scope", scope_name(self->attach.scope));
+	writer->fact_text(writer->ctx, "scope",
+			  is_wide(self) ? "threads, then CPUs" : scope_name(self->attach.scope));
 	if (self->event.note[0]) {
 		writer->fact_text(writer->ctx, "event_note", self->event.note);
 	}
@@ -155,7 +164,7 @@ static void compare_with_count(struct perf_cpu *self, uint64_t counted)
 	char text[320];
 
 	if (!self->event.is_clock || !self->event.kernel || !self->event.user || counted < SEEN_MIN_NS ||
-	    self->attach.scope == PERF_SCOPE_CPUS) {
+	    self->attach.scope == PERF_SCOPE_CPUS || is_wide(self)) {
 		return;
 	}
 	if (host->output(host->ctx, PORT, &writer) == PFC_OK) {
@@ -197,6 +206,10 @@ int32_t finish_all(struct perf_cpu *self)
 	if (self->adapt.small) {
 		perf_attach_count(&self->small, &counted_small, &lost_small);
 		counted += counted_small;
+		lost += lost >= 0 ? lost_small : 0;
+	}
+	if (is_wide(self)) {
+		perf_attach_count(&self->wide, &counted_small, &lost_small);
 		lost += lost >= 0 ? lost_small : 0;
 	}
 	count_losses(self, lost);

@@ -29,10 +29,12 @@ struct perf_cpu {
 	struct perf_attach attach;
 	struct perf_attach
 		small; /* the same with smaller copies of the stacks; empty where that is not done */
+	struct perf_attach wide; /* on the CPUs, in reserve (widen.h); empty where that is not done */
 	struct adapt adapt;
 	struct drain drain;
-	uint64_t own_cpu_ns; /* that this process used in the window: rings, walks, writing */
-	int64_t max_rate;    /* kernel.perf_event_max_sample_rate before the window */
+	uint64_t own_cpu_ns;    /* that this process used in the window: rings, walks, writing */
+	uint64_t weight_before; /* of the samples taken before the events on the CPUs took over */
+	int64_t max_rate;       /* kernel.perf_event_max_sample_rate before the window */
 };
 
 /** The option's value; nothing in it where it has none. */

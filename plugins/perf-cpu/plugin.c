@@ -132,6 +132,7 @@ static void perf_cpu_destroy(void *ctx)
 	}
 	perf_attach_close(&self->attach);
 	perf_attach_close(&self->small);
+	perf_attach_close(&self->wide);
 	for (uint32_t i = 0; i < self->ring_count; i++) {
 		perf_ring_close(&self->rings[i]);
 	}

@@ -8,6 +8,7 @@
 #include "lib/perf/procfs.h"
 #include "perf_cpu.h"
 #include "scope.h"
+#include "widen.h"
 
 /* Threads whose stacks are looked at before the window: some 20 us each. */
 #define POPULATE_THREADS 2000
@@ -147,6 +148,7 @@ static int32_t attach_target(struct perf_cpu *self)
 					"all of its threads have ended", "check that it still runs");
 	}
 	open_small(self);
+	widen_prepare(self);
 	read_holes(self);
 	return PFC_OK;
 }
@@ -200,6 +202,8 @@ static int32_t open_session(struct perf_cpu *self)
 	drain->stacks = host->extension(host->ctx, PFC_EXT_STACKS);
 	drain->attach = &self->attach;
 	drain->counters = &self->counters;
+	drain->step = widen_step;
+	drain->self = self;
 	drain->rings = self->rings;
 	drain->ring_count = self->ring_count;
 	memset(&config, 0, sizeof(config));

@@ -316,6 +316,16 @@ def test_few_rooted_stacks_are_said_aloud(tmp):
     harness.check_in("stack longer than the copy", text)
 
 
+def test_short_lives_make_it_look_at_the_cpus(tmp):
+    """Most of the time is in children that no event of their own ever samples: events on the CPUs take over."""
+    harness.need("root")
+    profile = Profile(tmp, f"{harness.workload('churn')} 3 3000 0 50")
+    assert profile.facts["scope"] == "threads, then CPUs", profile.facts
+    harness.check_in("live shorter than a sampling period", profile.log)
+    pids = {s["pid"] for s in profile.tables["samples"]}
+    assert len(pids) > 20, f"samples of {len(pids)} processes"
+
+
 def test_forks_are_seen_on_the_cpus(tmp):
     """Children that live shorter than a sampling period are never sampled by their own events; by those of the CPUs they are."""
     harness.need("root")
