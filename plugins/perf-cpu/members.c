@@ -21,6 +21,7 @@ int members_init(struct members *members, const int32_t *pids, size_t count)
 		return -ENOMEM;
 	}
 	members->limit = PID_LIMIT;
+	members->others = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (pids[i] > 0 && pids[i] < PID_LIMIT) {
 			members->state[pids[i]] = MEMBER;

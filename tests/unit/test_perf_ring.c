@@ -2,8 +2,11 @@
 /* plugins/lib/perf: rings and records, synthetic: wrap-around, rubbish, call chains; and the reasons of a refusal. */
 #include <check.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "adapt.h"
 #include "lib/perf/event.h"
@@ -11,6 +14,7 @@
 #include "lib/perf/record.h"
 #include "lib/perf/refusal.h"
 #include "lib/perf/ring.h"
+#include "members.h"
 
 #define RING_BYTES 4096
 
@@ -293,6 +297,70 @@ START_TEST(test_address_and_raw_are_read)
 }
 END_TEST
 
+/* The kernel's records of forks decide, also for a number that is used again; without one, whose child it is. */
+START_TEST(test_members_follow_forks)
+{
+	int32_t self = getpid();
+	struct members members;
+
+	ck_assert_int_eq(members_init(&members, &self, 1), 0);
+	ck_assert(members_has(&members, self));
+	ck_assert(!members_has(&members, getppid()));
+	ck_assert(!members_has(&members, 0)); /* the idle task */
+	ck_assert(!members_has(&members, -1));
+	ck_assert(!members_has(&members, INT32_MAX));
+	ck_assert_uint_eq(members.others, 4);
+	members_fork(&members, 4000001, self);
+	members_fork(&members, 4000002, 4000001);
+	ck_assert(members_has(&members, 4000002));
+	members_fork(&members, 4000002, getppid());
+	ck_assert(!members_has(&members, 4000002));
+	members_finish(&members);
+	ck_assert(members_has(&members, 1)); /* not in use: everybody */
+}
+END_TEST
+
+/* A child whose fork was not told. */
+START_TEST(test_members_ask_for_the_parent)
+{
+	int32_t self = getpid();
+	struct members members;
+	pid_t child = fork();
+
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	ck_assert_int_gt(child, 0);
+	ck_assert_int_eq(members_init(&members, &self, 1), 0);
+	ck_assert(members_has(&members, child));
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	members_finish(&members);
+}
+END_TEST
+
+/* What the CPU recorded, as a chain; entries that the record has no room for are refused. */
+START_TEST(test_branches_are_a_chain)
+{
+	const uint64_t type = PERF_SAMPLE_FIELDS | PERF_SAMPLE_BRANCH_STACK;
+	uint64_t words[16] = { 0, 7, 0x1000, 0, 5, 0, 1, 2, 0x2000, 0x1100, 1, 0x3000, 0x2100, 1 };
+	struct perf_event_header header = { .type = PERF_RECORD_SAMPLE,
+					    .size = 14 * 8,
+					    .misc = PERF_RECORD_MISC_USER };
+	struct perf_record_sample sample;
+	uint64_t ips[2];
+
+	memcpy(words, &header, sizeof(header));
+	ck_assert(perf_record_parse_sample((void *)words, type, &sample));
+	ck_assert_uint_eq(perf_record_branch_chain(&sample, ips, 2), 2);
+	ck_assert_uint_eq(ips[0], 0x1000);
+	ck_assert_uint_eq(ips[1], 0x2000);
+	words[7] = 3;
+	ck_assert(!perf_record_parse_sample((void *)words, type, &sample));
+}
+END_TEST
+
 START_TEST(test_copies_fit_what_walks_need)
 {
 	const uint64_t second = 1000000000ull;
@@ -465,6 +533,9 @@ int main(void)
 	tcase_add_test(records, test_short_samples_are_refused);
 	tcase_add_test(records, test_registers_and_copies_are_read);
 	tcase_add_test(records, test_address_and_raw_are_read);
+	tcase_add_test(records, test_branches_are_a_chain);
+	tcase_add_test(records, test_members_follow_forks);
+	tcase_add_test(records, test_members_ask_for_the_parent);
 	tcase_add_test(records, test_copies_fit_what_walks_need);
 	tcase_add_test(records, test_chain_is_parted_at_marks);
 	tcase_add_test(records, test_without_chain_the_ip_is_the_stack);
