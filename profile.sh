@@ -35,6 +35,11 @@ redis-server     the database that the demo backends ask in mode=db
 librust-hyper-dev  the demo backend in Rust, built offline
 librust-tokio-dev  the same
 '
+engine_packages='
+docker.io        containers: the demo stack of `setup`
+docker-compose   starts it
+'
+
 # Only where no Rust is there yet, from Debian or not.
 rust_packages='
 cargo            the demo backend in Rust
@@ -61,7 +66,7 @@ usage: ./profile.sh WORD [SECONDS] [ARGUMENT]...
   demo             profile the slow page of the embedded demo backend
   test             run all tests
 
-  setup            install what is needed, build, list the plugins
+  setup            install what is needed, build, start the demo stack in containers, check this machine
   flamegraph       flame graph of where CPU time goes
   cpu-profile      the same with line detail
   perf             standard counters and the flat report
@@ -69,7 +74,7 @@ usage: ./profile.sh WORD [SECONDS] [ARGUMENT]...
   strace           system calls and time off the CPU
   load-test        load on an HTTP endpoint
   analyze          read a finished run again
-  clean            remove finished runs
+  clean            stop the demo stack, remove finished runs
   help             this text
 
 Every word but demo, test and help is one profcore command; the arguments after it are that command's own
@@ -187,9 +192,10 @@ main() {
 		exec python3 tests/run.py --build "$build" "$@"
 		;;
 	setup)
-		install_packages "$build_packages"
+		# An engine that is there already, Debian's or not, is the one that is taken.
+		install_packages "$build_packages$(command -v docker >/dev/null || echo "$engine_packages")"
 		build_all
-		profcore plugin list "$@"
+		profcore setup "$@"
 		;;
 	flamegraph | cpu-profile | perf | memory-profile | strace | load-test | analyze)
 		install_packages "$build_packages"
@@ -199,6 +205,10 @@ main() {
 	clean)
 		[[ -x $build/core/profcore ]] || die 0 "nothing is built, nothing to clean"
 		profcore clean "$@"
+		;;
+	packages)
+		# For images: the names of a list, on one line.
+		names_of "$build_packages"
 		;;
 	help | -h | --help)
 		usage

@@ -14,7 +14,7 @@
 static int misspelt(const char *word)
 {
 	/* Words of the design whose capability comes with a later version. */
-	static const char *const later[] = { "setup", "clean", "view", "diff", "export" };
+	static const char *const later[] = { "view", "diff", "export" };
 	const char *names[64];
 	const char *nearest;
 	size_t count = 0;

@@ -29,6 +29,7 @@ int command_misused(const char *command, const char *format, ...) __attribute__(
 int cmd_analyze(int argc, char **argv);
 int cmd_artifact(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_clean(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
@@ -36,6 +37,7 @@ int cmd_plugin(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_runs(int argc, char **argv);
+int cmd_setup(int argc, char **argv);
 int cmd_targets(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

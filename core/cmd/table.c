@@ -49,6 +49,22 @@ static const struct command commands[] = {
 	  "Exit codes: 0 the config can run (without one: nothing fails), 2 config, 3 no target, 4 the environment refuses,\n"
 	  "1 something else fails.\n",
 	  cmd_doctor },
+	{ "setup", "build and start the demo stack, and check that it can be profiled",
+	  "profcore setup [-c FILE] [--file COMPOSE] [--project NAME] [--output FOLDER] [--timeout 120s] [--no-build]\n"
+	  "               [--no-doctor] [-v] [SERVICE]...\n"
+	  "Builds the images of a Compose file (docker/docker-compose.profiling.yml), starts its services (or those named),\n"
+	  "waits until all are healthy, and calls profcore doctor with the config (configs/slow_endpoint_docker.ini). A note in\n"
+	  "the folder of runs (profiling) remembers what was started, for profcore clean; a stack that runs already is used and\n"
+	  "left alone. -v shows what Compose says, which else goes to setup.log there.\n"
+	  "Exit codes: 0 it can be profiled, 1 it does not start or get healthy, 4 there is no engine or it refuses; else those of\n"
+	  "profcore doctor.\n",
+	  cmd_setup },
+	{ "clean", "stop the demo stack and remove finished runs",
+	  "profcore clean [FOLDER] [--keep N] [--older DURATION] [--runs | --stack] [--yes]\n"
+	  "Shows what would go and asks; --yes does not ask. Goes: the stack that profcore setup started (--runs leaves it), and the\n"
+	  "run folders in FOLDER (profiling) with the links into them (--stack leaves them). Stays: the newest N, what is not older\n"
+	  "than DURATION (7d, 12h), runs under way, and whatever profcore did not make. Images stay: docker image rm.\n",
+	  cmd_clean },
 	{ "version", "print the version", "profcore version [--json]\n", cmd_version },
 	{ "help", "explain a command", "profcore help [COMMAND]\n", cmd_help },
 	{ NULL, NULL, NULL, NULL },

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -121,6 +122,10 @@ int rundir_create(const char *output, const char *name, struct rundir **ret, str
 	}
 	dir->path = str_printf("%s/%s", output, dir->id);
 	dir->fd = openat(dir->output_fd, dir->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	/* For as long as this run lives: profcore clean leaves it alone. Where folders cannot be locked, nothing is lost. */
+	if (dir->fd >= 0) {
+		(void)flock(dir->fd, LOCK_SH | LOCK_NB);
+	}
 	if (dir->path == NULL || dir->fd < 0 || mkdirat(dir->fd, "artifacts", 0755) < 0 ||
 	    mkdirat(dir->fd, "logs", 0755) < 0) {
 		rc = error_errno(err, errno, "fill run folder '%s/%s'", output, dir->id);

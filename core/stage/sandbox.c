@@ -33,11 +33,29 @@ static const struct {
 static bool wants(uint32_t privileges, cap_value_t capability)
 {
 	for (size_t i = 0; i < sizeof(capability_of) / sizeof(capability_of[0]); i++) {
-		if (capability_of[i].capability == capability && (capability_of[i].privileges & privileges) != 0) {
+		if (capability_of[i].capability == capability &&
+		    (capability_of[i].privileges & privileges) != 0) {
 			return true;
 		}
 	}
 	return false;
+}
+
+static bool is_permitted(cap_t have, cap_value_t capability)
+{
+	cap_flag_value_t permitted = CAP_CLEAR;
+
+	return cap_get_flag(have, capability, CAP_PERMITTED, &permitted) == 0 && permitted == CAP_SET;
+}
+
+/*
+ * CAP_SYS_ADMIN does what PERFMON and BPF do (capabilities(7)), and in containers of engines that do not know these two
+ * (Docker 20.10) there is nothing less. It is kept only where what is wanted of the two is missing.
+ */
+static bool wants_admin(cap_t have, uint32_t privileges)
+{
+	return (wants(privileges, CAP_PERFMON) && !is_permitted(have, CAP_PERFMON)) ||
+	       (wants(privileges, CAP_BPF) && !is_permitted(have, CAP_BPF));
 }
 
 /* Keeps what is wanted of what we have; drops all else from every set. */
@@ -52,10 +70,10 @@ static int keep_capabilities(uint32_t privileges, struct pfc_error *err)
 		goto out;
 	}
 	for (cap_value_t cap = 0; cap_valid(cap); cap++) {
-		cap_flag_value_t permitted = CAP_CLEAR;
+		bool wanted =
+			wants(privileges, cap) || (cap == CAP_SYS_ADMIN && wants_admin(have, privileges));
 
-		if (cap_get_flag(have, cap, CAP_PERMITTED, &permitted) == 0 && permitted == CAP_SET &&
-		    wants(privileges, cap)) {
+		if (wanted && is_permitted(have, cap)) {
 			cap_set_flag(keep, CAP_PERMITTED, 1, &cap, CAP_SET);
 			cap_set_flag(keep, CAP_EFFECTIVE, 1, &cap, CAP_SET);
 			continue;
@@ -79,11 +97,11 @@ out:
 #define ACCESS_OF_FILE (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_EXECUTE)
 
 /* All rights of ABI 1, named in the order of the kernel's documentation. */
-#define ACCESS_HANDLED                                                                                          \
-	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |            \
-	 LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |         \
-	 LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |             \
-	 LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |          \
+#define ACCESS_HANDLED                                                                                       \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |         \
+	 LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |      \
+	 LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |          \
+	 LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |       \
 	 LANDLOCK_ACCESS_FS_MAKE_SYM)
 
 static void allow_path(int ruleset, const char *path, uint64_t access)
@@ -98,9 +116,11 @@ static void allow_path(int ruleset, const char *path, uint64_t access)
 	close(rule.parent_fd);
 }
 
-static int restrict_files(uint32_t privileges, const char *plugin_dir, const char **ret_missing, struct pfc_error *err)
+static int restrict_files(uint32_t privileges, const char *plugin_dir, const char **ret_missing,
+			  struct pfc_error *err)
 {
-	static const char *const folders[] = { "/usr/lib", "/lib", "/lib64", "/usr/lib64", "/usr/local/lib", "/proc/self" };
+	static const char *const folders[] = { "/usr/lib",   "/lib",           "/lib64",
+					       "/usr/lib64", "/usr/local/lib", "/proc/self" };
 	static const char *const names[] = { "/etc/resolv.conf", "/etc/hosts",    "/etc/nsswitch.conf",
 					     "/etc/host.conf",   "/etc/gai.conf", "/etc/services" };
 	struct landlock_ruleset_attr attr = { .handled_access_fs = ACCESS_HANDLED };
@@ -116,7 +136,8 @@ static int restrict_files(uint32_t privileges, const char *plugin_dir, const cha
 	}
 	allow_path(ruleset, plugin_dir, ACCESS_READ);
 	allow_path(ruleset, "/etc/ld.so.cache", ACCESS_OF_FILE);
-	for (size_t i = 0; (privileges & PRIVILEGE_NETWORK) != 0 && i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; (privileges & PRIVILEGE_NETWORK) != 0 && i < sizeof(names) / sizeof(names[0]);
+	     i++) {
 		allow_path(ruleset, names[i], ACCESS_OF_FILE);
 	}
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0) {
@@ -126,7 +147,8 @@ static int restrict_files(uint32_t privileges, const char *plugin_dir, const cha
 	return rc;
 }
 
-int sandbox_enter(uint32_t privileges, const char *plugin_dir, const char **ret_missing, struct pfc_error *err)
+int sandbox_enter(uint32_t privileges, const char *plugin_dir, const char **ret_missing,
+		  struct pfc_error *err)
 {
 	int rc;
 

@@ -21,6 +21,7 @@ use hyper::server::conn::AddrIncoming;
 use hyper::service::{make_service_fn, service_fn};
 use hyper::Server;
 use tokio::signal::unix::{signal, Signal, SignalKind};
+use tokio::sync::Notify;
 
 use crate::calibrate::Amounts;
 use crate::causes::Causes;
@@ -28,19 +29,23 @@ use crate::handle::handle_request;
 use crate::options::Options;
 use crate::slow::Backend;
 
-async fn wait_for_end(mut terminate: Signal, mut interrupt: Signal) {
-    // The first of the two; both are few lines without a macro crate.
-    std::future::poll_fn(|context| match terminate.poll_recv(context) {
-        std::task::Poll::Pending => interrupt.poll_recv(context),
-        ready => ready,
-    })
-    .await;
+async fn wait_for_end(signals: [Signal; 2]) {
+    let end = Arc::new(Notify::new());
+
+    for mut signal in signals {
+        let end = Arc::clone(&end);
+        tokio::spawn(async move {
+            signal.recv().await;
+            end.notify_one();
+        });
+    }
+    end.notified().await;
 }
 
 async fn serve(backend: Arc<Backend>) -> Result<(), Box<dyn std::error::Error>> {
     let host: IpAddr = backend.options.host.parse().map_err(|error| format!("--host {}: {error}", backend.options.host))?;
     let port = backend.options.port;
-    let ends = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let mut incoming = AddrIncoming::bind(&SocketAddr::new(host, port))
         .map_err(|error| format!("listen on {host} port {port}: {error}; --port 0 takes a free one"))?;
 
@@ -54,7 +59,7 @@ async fn serve(backend: Arc<Backend>) -> Result<(), Box<dyn std::error::Error>> 
     let server = Server::builder(incoming).serve(service);
     // A graceful end would wait for idle kept-alive connections: the end of the runtime ends them.
     tokio::spawn(server);
-    wait_for_end(ends.0, ends.1).await;
+    wait_for_end(ends).await;
     Ok(())
 }
 

@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The demo stack as a user meets it: setup builds and starts it, the configs for containers profile it and say what its own
+/truth says, profcore runs as a container beside it, clean stops what setup started and removes our runs alone."""
+
+import contextlib
+import http.client
+import json
+import math
+import os
+import shutil
+import socket
+import subprocess
+
+import docker_env
+import harness
+from harness import check_in, check_near, profcore
+
+TREE = harness.source_dir()
+COMPOSE = TREE / "docker" / "docker-compose.profiling.yml"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def image(tag, dockerfile, folder=TREE, *args):
+    """Built once; a machine whose builds reach no Debian mirror skips."""
+    engine = docker_env.engine()
+    engine.base_image()
+    words = ["build", "--network", "host", "-f", TREE / "docker" / dockerfile, *args, "-t", tag, folder]
+    result = engine.docker(*words, timeout=900)
+    if result.code != 0 and "apt-get" in result.out + result.err:
+        harness.skip("docker", f"{dockerfile}: packages cannot be installed in an image: {result.err[-200:].strip()}")
+    result.ok()
+    return tag
+
+
+class Stack:
+    """A stack of our own beside whatever else runs: another project, other names, another port."""
+
+    def __init__(self):
+        engine = docker_env.engine()
+        self.project = engine.unique("forum").lower()
+        self.port = free_port()
+        self.name = f"{self.project}-app-1"
+        self.env = dict(engine.env(), PROFCORE_DEMO_PORT=self.port, PROFCORE_DEMO_NAME=self.project)
+
+    def setup(self, output, *args, timeout=300):
+        words = ["setup", "--file", COMPOSE, "--project", self.project, "--output", output, *args]
+        return profcore(*words, env=self.env, timeout=timeout, cwd=TREE)
+
+    def down(self):
+        docker_env.engine().compose("-p", self.project, "-f", COMPOSE, "down", "-t", "0", "--remove-orphans")
+
+    def truth(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", "/truth?reset=1")
+            return json.loads(connection.getresponse().read())
+
+    def runs(self):
+        engine = docker_env.engine()
+        names = engine.docker("ps", "-a", "--filter", f"label=com.docker.compose.project={self.project}", "--format",
+                              "{{.Names}} {{.State}}").ok().out
+        return dict(line.split() for line in names.splitlines())
+
+
+def profile(stack, tmp, config, *args):
+    """One of configs/, on this stack: the report, and the truth of the same time."""
+    settings = {"run.output": tmp / "runs", "run.duration": "3s", "load-test.url": f"http://127.0.0.1:{stack.port}/slow"}
+    words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    stack.truth()
+    result = profcore("-c", TREE / "configs" / config, *words, *args, "--json", env=stack.env).ok()
+    return result.json(), stack.truth()
+
+
+def compare(report, truth):
+    """The planted functions with their shares of one another, as the program in the container counted them itself: within
+    four standard deviations of a count of that many samples, and at least 4 points."""
+    rows = {row["function"]: row for row in report["top_functions"]}
+    names = {name: function.get("symbol", name) for name, function in truth["functions"].items()}
+    for symbol in names.values():
+        assert symbol in rows, (symbol, list(rows))
+    total_pct = sum(rows[symbol]["self_pct"] for symbol in names.values())
+    samples = sum(rows[symbol]["self_samples"] for symbol in names.values())
+    assert total_pct > 50, f"the planted work is {total_pct} % of the CPU time: {rows}"
+    for name, symbol in names.items():
+        real = truth["functions"][name]["share"]
+        points = max(4.0, 400.0 * math.sqrt(real * (1 - real) / samples))
+        check_near(100.0 * rows[symbol]["self_pct"] / total_pct, 100.0 * real, points, f"{symbol}, {samples} samples")
+
+
+def images():
+    image("profcore-demo/backend", "Dockerfile.backend")
+    image("profcore-demo/database", "Dockerfile.database", TREE / "docker")
+
+
+# ---- from setup to clean ----
+
+
+def test_setup_profile_clean(tmp):
+    images()
+    stack = Stack()
+    output = tmp / "runs"
+    try:
+        args = ["-c", TREE / "configs" / "slow_endpoint_docker.ini"]
+        result = stack.setup(output, "--no-doctor", *args).ok()
+        check_in(stack.name, result.out)
+        check_in("(healthy)", result.out)
+        assert stack.runs() == {stack.name: "running", f"{stack.project}-database-1": "running"}, stack.runs()
+
+        assert not os.path.exists("/usr/local/bin/backend"), "this machine must lack the binary to mean anything"
+        report, truth = profile(stack, tmp, "slow_endpoint_docker.ini", "--set", f"target.container={stack.name}")
+        compare(report, truth)
+        report, truth = profile(stack, tmp, "compose.ini", "--set", f"target.compose-project={stack.project}")
+        compare(report, truth)
+        report, truth = profile(stack, tmp, "slow_endpoint_docker.ini", "--set", f"target.container={stack.name}", "--set",
+                                f"load-test.url=http://127.0.0.1:{stack.port}/slow?mode=db")
+        assert truth["db"]["count"] > 0 and truth["db"]["ns"] > truth["work_cpu_ns"], truth["db"]
+
+        check_in("Do it" if os.isatty(0) else "--yes", profcore("clean", output, env=stack.env).expect(2).err)
+        assert stack.runs(), "asked for nothing, it stops nothing"
+        profcore("clean", output, "--yes", env=stack.env).ok()
+        assert not stack.runs()
+        assert not list(output.iterdir()), list(output.iterdir())
+    finally:
+        stack.down()
+
+
+def test_a_stack_of_others_is_left_alone(tmp):
+    images()
+    stack = Stack()
+    engine = docker_env.engine()
+    words = ["-p", stack.project, "-f", COMPOSE]
+    try:
+        harness.run(["docker-compose", *words, "up", "-d", "database"], env=stack.env, timeout=120).ok()
+        result = stack.setup(tmp, "--no-build", "--no-doctor", "database").ok()
+        check_in("leave it alone", result.err)
+        profcore("clean", tmp, "--yes", env=stack.env).ok()
+        assert stack.runs() == {f"{stack.project}-database-1": "running"}
+        assert engine.docker("ps", "-q").ok().out
+    finally:
+        stack.down()
+
+
+def test_setup_says_why_it_cannot(tmp):
+    result = profcore("setup", cwd=tmp).expect(4)
+    check_in("docker-compose.profiling.yml", result.err)
+    nowhere = {"DOCKER_HOST": f"unix://{tmp}/none.sock"}
+    result = profcore("setup", "--file", COMPOSE, "--output", tmp, env=nowhere)
+    assert result.code == 4 and "none.sock" in result.err, result.describe()
+    profcore("setup", "--timeout", "soon").expect(2)
+    docker_env.engine().base_image()
+    broken = tmp / "broken.yml"
+    broken.write_text(f'version: "3"\nservices:\n  web:\n    image: {docker_env.BASE_IMAGE}\n    command: ["false"]\n')
+    env = docker_env.engine().env()
+    words = ["--file", broken, "--project", docker_env.engine().unique("broken"), "--output", tmp / "out"]
+    try:
+        result = profcore("setup", *words, "--no-doctor", env=env).expect(1)
+        check_in("Exited (1)", result.err)
+    finally:
+        profcore("clean", tmp / "out", "--yes", env=env).ok()
+    broken.write_text("services: 7\n")
+    result = profcore("setup", *words, "--no-doctor", env=env).expect(1)
+    check_in("Compose", result.err)
+
+
+# ---- clean, without a stack ----
+
+
+def make_run(folder, name):
+    """A real run, of a program that ends at once."""
+    config = folder / "run.ini"
+    config.write_text(f"[run]\nname = {name}\noutput = {folder}/runs\n[target]\ncommand = sleep 0.5\n[plugin:null]\n")
+    profcore("-c", config).ok()
+    return os.readlink(folder / "runs" / "latest")
+
+
+def test_clean_takes_only_what_is_ours(tmp):
+    ours = [make_run(tmp, f"run-{number}") for number in range(4)]
+    runs = tmp / "runs"
+    (runs / "20200101-000000-mine").mkdir()
+    (runs / "20200101-000000-mine" / "data").write_text("precious")
+    (runs / "20200102-000000-liar").mkdir()
+    shutil.copy(runs / ours[0] / "manifest.json", runs / "20200102-000000-liar" / "manifest.json")
+    (runs / "notes.txt").write_text("precious")
+    outside = tmp / "outside"
+    shutil.copytree(runs / ours[0], outside)
+    (runs / "20200103-000000-link").symlink_to(outside)
+    foreign = {"20200101-000000-mine", "20200102-000000-liar", "20200103-000000-link", "notes.txt"}
+
+    profcore("clean", runs, "--older", "1h", "--yes").ok()
+    assert all((runs / run).is_dir() for run in ours), "none is an hour old"
+    os.utime(runs / ours[0] / "manifest.json", (0, 0))
+    profcore("clean", runs, "--older", "7d", "--yes").ok()
+    assert not (runs / ours[0]).exists() and (runs / ours[1]).exists()
+    profcore("clean", runs, "--keep", "1", "--yes").ok()
+    left = {path.name for path in runs.iterdir() if not path.name.startswith(("report", "null"))}
+    assert left == foreign | {ours[3], "latest"}, left
+    result = profcore("clean", runs, "--yes").ok()
+    check_in("1 run removed", result.out)
+    left = {path.name for path in runs.iterdir()}
+    assert left == foreign, left
+    assert (outside / "manifest.json").exists()
+    check_in("nothing to clean", profcore("clean", runs).ok().out)
+    for words in (["--keep", "x"], ["--older", "soon"], ["a", "b"], ["--runs", "--stack"], ["--kep", "1"]):
+        profcore("clean", *words).expect(2)
+
+
+def test_clean_leaves_a_run_under_way(tmp):
+    config = tmp / "run.ini"
+    config.write_text(f"[run]\nname = long\nduration = 30s\noutput = {tmp}/runs\n[target]\ncommand = sleep 60\n[plugin:null]\n")
+    process = subprocess.Popen([str(harness.profcore_path()), "-c", str(config), "-q"], stdout=subprocess.DEVNULL)
+    try:
+        harness.wait_until(lambda: list((tmp / "runs").glob("*/manifest.json")), 20, "the run")
+        check_in("1 under way", profcore("clean", tmp / "runs", "--yes").ok().out)
+        assert list((tmp / "runs").glob("*/manifest.json"))
+    finally:
+        process.terminate()
+        process.wait()
+    profcore("clean", tmp / "runs", "--yes").ok()
+    assert not list((tmp / "runs").iterdir())
+
+
+# ---- the forum in Rust, without frame pointers ----
+
+
+def test_rust_in_a_container(tmp):
+    engine = docker_env.engine()
+    program = harness.rust_backend_path(nofp=True)
+    inside = "/usr/local/bin/backend"
+    tag = engine.image_of("rust-nofp", {inside: program},
+                          entrypoint=[inside, "--host", "0.0.0.0", "--port", "8080", "--folder", "/"])
+    with engine.run(tag, "--split", "30,20,50", options=["-p", "127.0.0.1::8080"]) as container:
+        stack = Stack()
+        stack.port = container.port(8080)
+        harness.wait_until(lambda: answers(stack.port), 15, "the backend")
+        report, truth = profile(stack, tmp, "rust_backend.ini", "--set", f"target.container={container.name}")
+        compare(report, truth)
+        report, truth = profile(stack, tmp, "pid.ini", "--set", f"target.pid={container.pid}")
+        compare(report, truth)
+
+
+def answers(port):
+    with contextlib.suppress(OSError), contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=2)) as link:
+        link.request("GET", "/health")
+        return link.getresponse().status == 200
+
+
+# ---- the images ----
+
+
+def test_images_of_the_dockerfiles():
+    """All of them from nothing but Debian packages: takes many minutes, so only where PROFCORE_TEST_IMAGES is set."""
+    if not os.environ.get("PROFCORE_TEST_IMAGES"):
+        harness.skip("images", "set PROFCORE_TEST_IMAGES=1 to build every Dockerfile: ten minutes")
+    images()
+    image("profcore", "Dockerfile.profiling")
+    for kind in ("fp", "nofp"):
+        image(f"profcore-demo/rust-{kind}", "Dockerfile.rust", TREE, "--build-arg", f"KIND={kind}")
+    engine = docker_env.engine()
+    check_in("perf-cpu", engine.docker("run", "--rm", "profcore", "plugin", "list").ok().out)
+    for kind in ("fp", "nofp"):
+        check_in("async-lock", engine.docker("run", "--rm", f"profcore-demo/rust-{kind}", "--help").ok().out)
+
+
+for function in (test_setup_profile_clean, test_images_of_the_dockerfiles, test_rust_in_a_container,
+                 test_a_stack_of_others_is_left_alone, test_setup_says_why_it_cannot):
+    function.timeout = 900
+
+if __name__ == "__main__":
+    harness.main(__name__)
