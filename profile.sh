@@ -18,6 +18,8 @@ libdw-dev        symbols, lines: DWARF
 libiberty-dev    demangling: C++ and Rust
 libjansson-dev   JSON
 zlib1g-dev       compressed sections, checksums
+liblzma-dev      symbols of stripped files: .gnu_debugdata
+libzstd-dev      debug information compressed by zstd
 libcap-dev       dropping privileges
 libseccomp-dev   the sandbox of stages
 libcurl4-openssl-dev  asks a container engine for its containers

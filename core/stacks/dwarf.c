@@ -3,10 +3,13 @@
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
+#include <elfutils/libdwelf.h>
 #include <gelf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <profcore/status.h>
 
@@ -380,33 +383,87 @@ static int resolve(struct batch *batch)
 	return batch->status;
 }
 
+/* libelf reads files with pread, never by mmap: one that shrinks while it is read must be an error, not SIGBUS. */
+static Elf *open_image(const struct elf_image *image)
+{
+	if (image->fd >= 0) {
+		return elf_begin(image->fd, ELF_C_READ, NULL);
+	}
+	return elf_memory((char *)(uintptr_t)image->memory, image->bytes);
+}
+
+/** The file that .gnu_debugaltlink means. */
+struct common {
+	int fd;
+	Elf *elf;
+	Dwarf *dwarf;
+};
+
+static void close_common(struct common *common)
+{
+	dwarf_end(common->dwarf);
+	elf_end(common->elf);
+	if (common->fd >= 0) {
+		close(common->fd);
+	}
+}
+
+/* 0, also when none is needed; PFC_ENOTSUP. */
+static int set_common(struct batch *batch, struct common *common)
+{
+	const struct dwarf_request *request = batch->request;
+	char text[ELF_BUILD_ID_TEXT];
+	const char *name;
+	const void *build_id;
+	ssize_t bytes = dwelf_dwarf_gnu_debugaltlink(batch->dwarf, &name, &build_id);
+
+	if (bytes <= 0) {
+		return bytes < 0 ? PFC_ECORRUPT : 0;
+	}
+	if (bytes > (ELF_BUILD_ID_TEXT - 1) / 2 || request->open_common == NULL) {
+		return PFC_ENOTSUP;
+	}
+	for (ssize_t i = 0; i < bytes; i++) {
+		snprintf(text + (size_t)2 * (size_t)i, 3, "%02x", ((const uint8_t *)build_id)[i]);
+	}
+	common->fd = request->open_common(request->ctx, text);
+	common->elf = common->fd >= 0 ? elf_begin(common->fd, ELF_C_READ, NULL) : NULL;
+	if (common->elf == NULL || check_sections(common->elf) != 0) {
+		return PFC_ENOTSUP;
+	}
+	common->dwarf = dwarf_begin_elf(common->elf, DWARF_C_READ, NULL);
+	if (common->dwarf == NULL) {
+		return PFC_ENOTSUP;
+	}
+	dwarf_setalt(batch->dwarf, common->dwarf);
+	return 0;
+}
+
 int dwarf_resolve(const struct dwarf_request *request)
 {
 	struct batch batch = { .request = request };
+	struct common common = { .fd = -1 };
 	Elf *elf;
 	int status;
 
 	elf_version(EV_CURRENT);
-	/* Not mmap: a file that shrinks while it is read must be an error, not SIGBUS. */
-	elf = elf_begin(request->fd, ELF_C_READ, NULL);
+	elf = open_image(&request->image);
 	if (elf == NULL) {
 		return PFC_ECORRUPT;
 	}
 	status = check_sections(elf);
-	if (status != 0) {
-		goto out;
+	if (status == 0) {
+		batch.dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
+		status = batch.dwarf != NULL ? set_common(&batch, &common) : PFC_ECORRUPT;
 	}
-	batch.dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
-	if (batch.dwarf == NULL) {
-		status = PFC_ECORRUPT;
-		goto out;
+	if (status == 0) {
+		status = resolve(&batch);
 	}
-	status = resolve(&batch);
-out:
 	free(batch.places);
 	free(batch.units);
 	free(batch.scopes);
 	dwarf_end(batch.dwarf);
+	close_common(&common);
 	elf_end(elf);
 	return status;
 }

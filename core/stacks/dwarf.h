@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "stacks/elf.h"
+
 #define DWARF_CHAIN_MAX 128
 
 /** One function of a chain. Texts live until dwarf_resolve returns. */
@@ -25,8 +27,12 @@ struct dwarf_frame {
 typedef int (*dwarf_chain_fn)(void *ctx, uint32_t index, const struct dwarf_frame *frames, uint32_t count);
 
 struct dwarf_request {
-	int fd;
-	uint64_t file_bytes;
+	struct elf_image image;
+	/*
+	 * Open the file with what several debug files have in common (dwz, .gnu_debugaltlink), by its build-id. A descriptor,
+	 * or an error. libdw itself never opens one: the name would be the target's choice.
+	 */
+	int (*open_common)(void *ctx, const char *build_id);
 	const uint64_t *addresses; /* ascending, virtual */
 	uint32_t count;
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC */
@@ -35,8 +41,8 @@ struct dwarf_request {
 };
 
 /**
- * Returns: 0; PFC_ENOENT: the file has no DWARF; PFC_ENOSPC: more than the bound; PFC_ENOTSUP: compressed in a way that this
- * libdw cannot read; PFC_ETIMEDOUT: some addresses were left out; PFC_ECORRUPT; PFC_ENOMEM; what on_chain returned.
+ * Returns: 0; PFC_ENOENT: the image has no DWARF; PFC_ENOSPC: more than the bound; PFC_ENOTSUP: compressed in a way that this
+ * libdw cannot read, or another file is missing that it refers to; PFC_ETIMEDOUT: some addresses were left out; PFC_ECORRUPT; PFC_ENOMEM; what on_chain returned.
  */
 int dwarf_resolve(const struct dwarf_request *request);
 

@@ -210,6 +210,8 @@ static int state_numbers(const struct pfc_stacks_session *session, const struct 
 		{ "target_events_dropped", (double)session->spaces.dropped, false },
 		{ "files_with_lines", (double)notes->files_with_lines, false },
 		{ "files_with_debug_file", (double)notes->files_debug, false },
+		{ "files_with_mini_debug_info", (double)notes->files_mini, false },
+		{ "files_debug_mismatched", (double)notes->files_mismatched, false },
 		{ "files_with_symbols_only", (double)notes->files_with_symbols, false },
 		{ "files_without_symbols", (double)notes->files_without, false },
 		{ "files_not_opened", (double)notes->files_unopened, false },

@@ -52,6 +52,7 @@ static int add_module(struct modules *modules, const struct pfc_target_event *ev
 	module = &modules->rows[modules->count++];
 	memset(module, 0, sizeof(*module));
 	module->path = path;
+	module->pid = event->pid;
 	module->inode = event->inode;
 	module->dev_major = event->dev_major;
 	module->dev_minor = event->dev_minor;

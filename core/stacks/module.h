@@ -22,6 +22,7 @@ enum module_state {
 
 struct module {
 	char *path; /* as the target sees it */
+	int32_t pid; /* of a process that mapped it; of anonymous code the only one */
 	uint64_t inode;
 	uint32_t dev_major, dev_minor;
 	enum module_kind kind;

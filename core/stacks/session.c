@@ -456,7 +456,9 @@ int session_finish(struct pfc_stacks_session *session)
 {
 	struct symbolize_request request = { .intern = &session->intern,
 					     .modules = &session->modules,
-					     .kernel = session->kernel };
+					     .kernel = session->kernel,
+					     .target = session->target,
+					     .host = session->host };
 	struct symbolize_notes notes = { 0 };
 	struct frames *frames = &session->frames;
 	uint64_t start_ns;

@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <profcore/status.h>
 
-#include "stacks/debug_file.h"
 #include "stacks/dwarf.h"
+#include "stacks/source.h"
 
 /* Past this a file gets no names: no linked program comes near it. */
 #define FILE_BYTES_MAX (4ULL << 30)
@@ -29,6 +28,7 @@ struct work {
 	struct found *found;
 	uint32_t found_count, found_room;
 	/* the module at hand */
+	const struct source *source; /* NULL: it has none */
 	const struct symbols *symbols;
 	const uint32_t *locations; /* slice of order */
 };
@@ -141,10 +141,21 @@ static int take_symbols(struct work *work, uint32_t count, bool *ret_any)
 	return status;
 }
 
-static int resolve_lines(struct work *work, const struct elf_image *image, uint32_t count)
+/* dwarf.h: open_common. */
+static int open_common(void *ctx, const char *build_id)
 {
-	struct dwarf_request request = { .fd = image->fd,
-					 .file_bytes = image->bytes,
+	const struct work *work = ctx;
+	struct debug_file file;
+
+	return debug_file_of_build_id(work->source->module, build_id, work->request->target, &file) == 0
+		       ? file.image.fd
+		       : PFC_ENOENT;
+}
+
+static int resolve_lines(struct work *work, uint32_t count)
+{
+	struct dwarf_request request = { .image = work->source->lines,
+					 .open_common = open_common,
 					 .count = count,
 					 .deadline_ns = work->request->deadline_ns,
 					 .on_chain = take_chain,
@@ -152,9 +163,6 @@ static int resolve_lines(struct work *work, const struct elf_image *image, uint3
 	uint64_t *addresses;
 	int status;
 
-	if (image->fd < 0) {
-		return PFC_ENOENT;
-	}
 	addresses = malloc(count * sizeof(*addresses));
 	if (addresses == NULL) {
 		return PFC_ENOMEM;
@@ -168,6 +176,18 @@ static int resolve_lines(struct work *work, const struct elf_image *image, uint3
 	return status;
 }
 
+/* Said where it happens, by file: a report with fewer names than the file could give must say so. */
+static void warn(struct work *work, const char *what)
+{
+	const struct pfc_host *host = work->request->host;
+	char text[512];
+
+	if (host != NULL) {
+		snprintf(text, sizeof(text), "%.300s: %s", work->source->module->path, what);
+		host->log(host->ctx, PFC_LOG_WARNING, text);
+	}
+}
+
 static int note_lines(struct work *work, int status)
 {
 	switch (status) {
@@ -175,13 +195,20 @@ static int note_lines(struct work *work, int status)
 		return status;
 	case PFC_ENOSPC:
 		work->notes.files_too_large++;
+		warn(work, "its debug information is larger than 2 GB or packed beyond belief: symbols only");
 		return 0;
 	case PFC_ETIMEDOUT:
 		work->notes.files_late++;
+		warn(work, "reading its debug information took too long: symbols only for some of it");
 		return 0;
-	case PFC_ECORRUPT:
 	case PFC_ENOTSUP:
 		work->notes.files_unreadable++;
+		warn(work, "its debug information is compressed in a way that cannot be read here, or refers to a file that "
+			   "is not there: symbols only");
+		return 0;
+	case PFC_ECORRUPT:
+		work->notes.files_unreadable++;
+		warn(work, "its debug information is broken: symbols only");
 		return 0;
 	case 0:
 		work->notes.files_with_lines++;
@@ -191,20 +218,28 @@ static int note_lines(struct work *work, int status)
 	}
 }
 
-/* By one ELF file: the module itself, or the debug file that stands for it. */
-static int symbolize_image(struct work *work, const struct elf_image *image,
-			   const struct elf_headers *headers, uint32_t count)
+static void note_source(struct work *work, const struct source *source)
 {
-	struct symbols symbols = { 0 };
+	work->notes.files_debug += source->has_debug;
+	work->notes.files_mini += source->has_mini;
+	if (source->is_mismatched) {
+		work->notes.files_mismatched++;
+		warn(work, "its separate debug file belongs to another build: not used");
+	}
+	if (source->mini_status == PFC_ENOTSUP) {
+		warn(work, "profcore was built without liblzma: the symbols in its .gnu_debugdata are not read");
+	}
+}
+
+static int symbolize_source(struct work *work, const struct source *source, uint32_t count)
+{
 	bool any = false;
 	int status, lines;
 
-	/* A broken table is one without symbols: the addresses stay. */
-	if (symbols_read(image, headers, &symbols) == PFC_ENOMEM) {
-		return PFC_ENOMEM;
-	}
-	work->symbols = &symbols;
-	lines = resolve_lines(work, image, count);
+	work->source = source;
+	work->symbols = &source->symbols;
+	note_source(work, source);
+	lines = source->unpack_status != 0 ? source->unpack_status : resolve_lines(work, count);
 	status = note_lines(work, lines);
 	if (status == 0) {
 		status = take_symbols(work, count, &any);
@@ -213,15 +248,14 @@ static int symbolize_image(struct work *work, const struct elf_image *image,
 		work->notes.files_with_symbols += any;
 		work->notes.files_without += !any;
 	}
+	work->source = NULL;
 	work->symbols = NULL;
-	symbols_finish(&symbols);
 	return status;
 }
 
 static int symbolize_file(struct work *work, const struct module *module, uint32_t count)
 {
-	struct elf_headers debug_headers;
-	struct elf_image debug_image;
+	struct source source;
 	bool any = false;
 	int status;
 
@@ -233,14 +267,12 @@ static int symbolize_file(struct work *work, const struct module *module, uint32
 	if (module->state != MODULE_OPEN) {
 		return take_symbols(work, count, &any);
 	}
-	if (module->kind == MODULE_FILE &&
-	    debug_file_open(module->headers.build_id, &debug_image, &debug_headers) == 0) {
-		work->notes.files_debug++;
-		status = symbolize_image(work, &debug_image, &debug_headers, count);
-		close(debug_image.fd);
-		return status;
+	status = source_open(module, work->request->target, &source);
+	if (status == 0) {
+		status = symbolize_source(work, &source, count);
+		source_close(&source);
 	}
-	return symbolize_image(work, &module->image, &module->headers, count);
+	return status;
 }
 
 static const struct module *module_of_row(const struct work *work, uint32_t row)

@@ -6,6 +6,8 @@
 #ifndef CORE_STACKS_SYMBOLIZE_H
 #define CORE_STACKS_SYMBOLIZE_H
 
+#include <profcore/host.h>
+
 #include "stacks/kernel.h"
 #include "stacks/module.h"
 #include "stacks/names.h"
@@ -22,9 +24,11 @@ struct symbolize_notes {
 	uint32_t files_with_symbols; /* only a symbol table */
 	uint32_t files_without;      /* opened, and no name in it */
 	uint32_t files_debug;        /* read from a separate debug file */
+	uint32_t files_mini;         /* symbols from MiniDebugInfo */
+	uint32_t files_mismatched;   /* their debug file belongs to another build */
 	uint32_t files_unopened;
 	uint32_t files_too_large;  /* DWARF beyond the bound: symbols only */
-	uint32_t files_unreadable; /* DWARF compressed with zstd, or broken */
+	uint32_t files_unreadable; /* DWARF broken, or compressed in a way that cannot be read */
 	uint32_t files_late;       /* the deadline passed: some addresses have symbols only */
 	int kernel_status;         /* 0; PFC_EPERM: kernel addresses are hidden */
 };
@@ -33,6 +37,8 @@ struct symbolize_request {
 	struct intern *intern;
 	const struct modules *modules;
 	const struct kernel *kernel;
+	const struct pfc_target_service *target; /* for debug files; NULL: none */
+	const struct pfc_host *host;             /* told of files that give fewer names than they could; NULL: nobody */
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC */
 };
 

@@ -10,40 +10,7 @@
 /* The largest programs known have some 10 million symbols; more is an attack. */
 #define SYMBOL_BYTES_MAX (512ULL << 20)
 #define NAME_BYTES_MAX   (1ULL << 30)
-#define SECTIONS_MAX     100000U
 #define LOOK_BACK        64
-
-/* A section's bytes, or NULL. */
-static void *read_section(const struct elf_image *image, const Elf64_Shdr *section, size_t more)
-{
-	char *bytes;
-
-	if (section->sh_size > image->bytes) {
-		return NULL;
-	}
-	bytes = malloc(section->sh_size + more);
-	if (bytes != NULL && elf_read(image, section->sh_offset, bytes, section->sh_size) != 0) {
-		free(bytes);
-		return NULL;
-	}
-	return bytes;
-}
-
-static Elf64_Shdr *read_sections(const struct elf_image *image, const struct elf_headers *headers)
-{
-	uint64_t bytes = (uint64_t)headers->section_count * sizeof(Elf64_Shdr);
-	Elf64_Shdr *sections;
-
-	if (headers->section_count == 0 || headers->section_count > SECTIONS_MAX || bytes > image->bytes) {
-		return NULL;
-	}
-	sections = malloc(bytes);
-	if (sections != NULL && elf_read(image, headers->section_offset, sections, bytes) != 0) {
-		free(sections);
-		return NULL;
-	}
-	return sections;
-}
 
 static uint8_t rank_of(const Elf64_Sym *symbol, const char *name)
 {
@@ -59,7 +26,7 @@ static uint8_t rank_of(const Elf64_Sym *symbol, const char *name)
 	return rank;
 }
 
-static bool is_code(const Elf64_Sym *symbol, const Elf64_Shdr *sections, uint32_t section_count)
+static bool is_code(const Elf64_Sym *symbol, const struct elf_sections *sections)
 {
 	unsigned type = ELF64_ST_TYPE(symbol->st_info);
 
@@ -69,8 +36,8 @@ static bool is_code(const Elf64_Sym *symbol, const Elf64_Shdr *sections, uint32_
 	if (type == STT_FUNC || type == STT_GNU_IFUNC) {
 		return true;
 	}
-	return type == STT_NOTYPE && symbol->st_shndx < section_count &&
-	       (sections[symbol->st_shndx].sh_flags & SHF_EXECINSTR) != 0;
+	return type == STT_NOTYPE && symbol->st_shndx < sections->count &&
+	       (sections->rows[symbol->st_shndx].flags & SHF_EXECINSTR) != 0;
 }
 
 static int compare_symbols(const void *a, const void *b)
@@ -103,86 +70,93 @@ void symbols_sort(struct symbols *symbols)
 	symbols->count = kept + 1;
 }
 
+/* names_at: where the table's names begin in symbols->names; names_end: one past their last. */
 static void take_symbols(struct symbols *symbols, const Elf64_Sym *table, uint64_t count,
-			 const Elf64_Shdr *sections, uint32_t section_count)
+			 const struct elf_sections *sections, uint64_t names_at, uint64_t names_end)
 {
 	for (uint64_t i = 0; i < count; i++) {
 		const Elf64_Sym *from = &table[i];
 		struct symbol *to = &symbols->rows[symbols->count];
 		const char *name;
 
-		if (!is_code(from, sections, section_count) || from->st_name >= symbols->name_bytes) {
+		if (!is_code(from, sections) || from->st_name >= names_end - names_at) {
 			continue;
 		}
-		name = symbols->names + from->st_name;
+		name = symbols->names + names_at + from->st_name;
 		/* Mapping symbols ($x) and assembler labels (.L) name no function. */
 		if (name[0] == '\0' || name[0] == '$' || (name[0] == '.' && name[1] == 'L')) {
 			continue;
 		}
 		to->address = from->st_value;
 		to->bytes = from->st_size;
-		to->name = from->st_name;
+		to->name = (uint32_t)(names_at + from->st_name);
 		to->rank = rank_of(from, name);
 		symbols->count++;
 	}
 }
 
-static int read_table(const struct elf_image *image, const Elf64_Shdr *sections, uint32_t section_count,
-		      const Elf64_Shdr *section, struct symbols *ret)
+/* Room for more rows and more names behind those that are there. */
+static int grow(struct symbols *symbols, uint64_t rows, uint64_t name_bytes)
 {
-	struct symbols symbols = { 0 };
-	uint64_t count = section->sh_size / sizeof(Elf64_Sym);
-	Elf64_Sym *table = NULL;
-	int status = PFC_ECORRUPT;
+	struct symbol *larger;
+	char *names;
 
-	if (section->sh_link >= section_count) {
-		return PFC_ECORRUPT;
-	}
-	if (section->sh_size > SYMBOL_BYTES_MAX || sections[section->sh_link].sh_size > NAME_BYTES_MAX) {
+	if (symbols->count + rows > SYMBOL_BYTES_MAX / sizeof(Elf64_Sym) ||
+	    symbols->name_bytes + name_bytes > NAME_BYTES_MAX) {
 		return PFC_ENOSPC;
 	}
-	table = read_section(image, section, 0);
-	symbols.names = read_section(image, &sections[section->sh_link], 1);
-	if (table == NULL || symbols.names == NULL) {
-		goto out;
+	larger = realloc(symbols->rows, (symbols->count + rows + 1) * sizeof(*symbols->rows));
+	if (larger == NULL) {
+		return PFC_ENOMEM;
 	}
-	symbols.name_bytes = sections[section->sh_link].sh_size;
-	symbols.names[symbols.name_bytes] = '\0';
-	symbols.rows = malloc((count > 0 ? count : 1) * sizeof(*symbols.rows));
-	if (symbols.rows == NULL) {
-		status = PFC_ENOMEM;
-		goto out;
+	symbols->rows = larger;
+	names = realloc(symbols->names, symbols->name_bytes + name_bytes + 1);
+	if (names == NULL) {
+		return PFC_ENOMEM;
 	}
-	take_symbols(&symbols, table, count, sections, section_count);
-	symbols_sort(&symbols);
-	*ret = symbols;
-	memset(&symbols, 0, sizeof(symbols));
-	status = 0;
-out:
-	free(table);
-	symbols_finish(&symbols);
-	return status;
+	symbols->names = names;
+	return 0;
 }
 
-int symbols_read(const struct elf_image *image, const struct elf_headers *headers, struct symbols *ret)
+static int add_table(const struct elf_image *image, const struct elf_sections *sections,
+		     const struct elf_section *section, struct symbols *symbols)
 {
-	static const uint32_t wanted[] = { SHT_SYMTAB, SHT_DYNSYM };
-	Elf64_Shdr *sections = read_sections(image, headers);
-	int status = 0;
+	const struct elf_section *names = &sections->rows[section->link];
+	uint64_t count = section->bytes / sizeof(Elf64_Sym);
+	uint64_t names_at = symbols->name_bytes;
+	uint8_t *table;
+	int status = elf_section_bytes(image, section, SYMBOL_BYTES_MAX, &table);
 
-	memset(ret, 0, sizeof(*ret));
-	for (size_t pass = 0; sections != NULL && pass < 2 && ret->count == 0; pass++) {
-		for (uint32_t i = 0; i < headers->section_count; i++) {
-			if (sections[i].sh_type == wanted[pass]) {
-				symbols_finish(ret);
-				status = read_table(image, sections, headers->section_count, &sections[i],
-						    ret);
-				break;
-			}
+	if (status != 0) {
+		return status;
+	}
+	status = names->bytes <= image->bytes ? grow(symbols, count, names->bytes + 1) : PFC_ECORRUPT;
+	if (status == 0) {
+		status = elf_read(image, names->offset, symbols->names + names_at, names->bytes);
+	}
+	if (status == 0) {
+		symbols->name_bytes += names->bytes + 1;
+		symbols->names[symbols->name_bytes - 1] = '\0';
+		take_symbols(symbols, (const Elf64_Sym *)(void *)table, count, sections, names_at,
+			     names_at + names->bytes);
+		symbols_sort(symbols);
+	}
+	free(table);
+	return status == 0 && symbols->count == 0 ? PFC_ENOENT : status;
+}
+
+int symbols_add(const struct elf_image *image, const struct elf_sections *sections, uint32_t table_type,
+		struct symbols *symbols)
+{
+	for (uint32_t i = 0; i < sections->count; i++) {
+		const struct elf_section *section = &sections->rows[i];
+
+		if (section->type == table_type) {
+			return section->link < sections->count ? add_table(image, sections, section, symbols)
+							       : PFC_ECORRUPT;
 		}
 	}
-	free(sections);
-	return ret->count > 0 ? 0 : status;
+	return PFC_ENOENT;
 }
 
 void symbols_finish(struct symbols *symbols)

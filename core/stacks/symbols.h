@@ -3,7 +3,7 @@
 #ifndef CORE_STACKS_SYMBOLS_H
 #define CORE_STACKS_SYMBOLS_H
 
-#include "stacks/elf.h"
+#include "stacks/elf_section.h"
 
 struct symbol {
 	uint64_t address;
@@ -20,11 +20,13 @@ struct symbols {
 };
 
 /**
- * Read .symtab, or .dynsym where the file is stripped.
+ * Add those of .symtab (SHT_SYMTAB) or .dynsym (SHT_DYNSYM), and sort. Zero-initialise *symbols.
  *
- * Returns: 0, with count 0 when the file has no symbols; PFC_ECORRUPT; PFC_ENOMEM; PFC_ENOSPC: larger than the bound.
+ * Returns: 0; PFC_ENOENT: no such table, or nothing in it; PFC_ECORRUPT; PFC_ENOMEM; PFC_ENOSPC: larger than the bound. What
+ * was there stays.
  */
-int symbols_read(const struct elf_image *image, const struct elf_headers *headers, struct symbols *ret);
+int symbols_add(const struct elf_image *image, const struct elf_sections *sections, uint32_t table_type,
+		struct symbols *symbols);
 void symbols_finish(struct symbols *symbols);
 
 /** Sort rows and keep the best of each address; for those who fill the rows themselves. */

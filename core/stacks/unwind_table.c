@@ -8,10 +8,11 @@
 
 #include <profcore/status.h>
 
+#include "stacks/elf_section.h"
+
 #define SECTION_BYTES_MAX (256ULL << 20)
 #define ENTRIES_MAX       (1U << 24)
 #define SPAN_MAX          (4ULL << 30) /* of the code that one table covers */
-#define SECTIONS_MAX      100000U
 #define PAGE              4096ULL
 #define GAP_FILLED                                                                                           \
 	15 /* bytes between functions that belong to the one before: padding, and calls that do not return */
@@ -283,59 +284,85 @@ int unwind_table_compile(const struct cfi_section *section, void *owned, struct 
 	return 0;
 }
 
-/* By the section headers; a file without them has no table here. */
-static int find_section(const struct elf_image *image, const struct elf_headers *headers, Elf64_Shdr *ret)
+/* By the section headers. */
+static int find_section(const struct elf_image *image, const struct elf_headers *headers, const char *name,
+			struct elf_section *ret)
 {
-	char name[16];
-	Elf64_Ehdr header;
-	Elf64_Shdr names, section;
+	struct elf_sections sections;
+	const struct elf_section *found;
+	int status = elf_sections_read(image, headers, &sections);
 
-	if (elf_read(image, 0, &header, sizeof(header)) != 0 || headers->section_count > SECTIONS_MAX ||
-	    elf_read(image, headers->section_offset + (uint64_t)header.e_shstrndx * sizeof(names), &names,
-		     sizeof(names)) != 0) {
+	if (status != 0) {
+		return status;
+	}
+	found = elf_sections_find(&sections, name);
+	if (found != NULL && (found->flags & SHF_COMPRESSED) == 0) {
+		*ret = *found;
+	} else {
+		status = PFC_ENOENT;
+	}
+	elf_sections_finish(&sections);
+	return status;
+}
+
+/* A file without section headers: by what the loader itself goes by, .eh_frame_hdr; up to the end of that segment. */
+static int find_by_segment(const struct elf_image *image, const struct elf_headers *headers,
+			   struct elf_section *ret)
+{
+	uint8_t hdr[8];
+	uint64_t offset;
+	int32_t distance;
+
+	if (headers->eh_frame_hdr_bytes < sizeof(hdr) ||
+	    !elf_offset_of_vaddr(headers, headers->eh_frame_hdr_vaddr, sizeof(hdr), &offset) ||
+	    elf_read(image, offset, hdr, sizeof(hdr)) != 0 || hdr[0] != 1 ||
+	    hdr[1] != (DW_EH_PE_pcrel | DW_EH_PE_sdata4)) {
 		return PFC_ENOENT;
 	}
-	for (uint32_t i = 0; i < headers->section_count; i++) {
-		if (elf_read(image, headers->section_offset + (uint64_t)i * sizeof(section), &section,
-			     sizeof(section)) != 0) {
-			return PFC_ENOENT;
-		}
-		if ((section.sh_type == SHT_PROGBITS || section.sh_type == SHT_X86_64_UNWIND) &&
-		    elf_read(image, names.sh_offset + section.sh_name, name, sizeof(".eh_frame")) == 0 &&
-		    memcmp(name, ".eh_frame", sizeof(".eh_frame")) == 0) {
-			*ret = section;
+	memcpy(&distance, hdr + 4, sizeof(distance));
+	memset(ret, 0, sizeof(*ret));
+	ret->vaddr = headers->eh_frame_hdr_vaddr + 4 + (uint64_t)(int64_t)distance;
+	for (uint32_t i = 0; i < headers->segment_count; i++) {
+		const struct elf_segment *segment = &headers->segments[i];
+		uint64_t within = ret->vaddr - segment->vaddr;
+
+		if (ret->vaddr >= segment->vaddr && within < segment->file_bytes) {
+			ret->offset = segment->offset + within;
+			ret->bytes = segment->file_bytes - within;
 			return 0;
 		}
 	}
 	return PFC_ENOENT;
 }
 
+/* .eh_frame is what runs by; .debug_frame has all there is in files made without it. */
 int unwind_table_read(const struct elf_image *image, const struct elf_headers *headers,
 		      struct unwind_table *ret)
 {
 	struct cfi_section section = { 0 };
-	Elf64_Shdr found;
+	struct elf_section found;
 	uint8_t *data;
-	int status = headers->machine == EM_X86_64 ? find_section(image, headers, &found) : PFC_ENOTSUP;
+	int status;
 
+	if (headers->machine != EM_X86_64) {
+		return PFC_ENOTSUP;
+	}
+	status = find_section(image, headers, ".eh_frame", &found);
+	if (status == PFC_ENOENT && headers->section_count == 0) {
+		status = find_by_segment(image, headers, &found);
+	} else if (status == PFC_ENOENT) {
+		status = find_section(image, headers, ".debug_frame", &found);
+		section.is_debug_frame = true;
+	}
+	if (status == 0) {
+		status = elf_section_bytes(image, &found, SECTION_BYTES_MAX, &data);
+	}
 	if (status != 0) {
-		return status;
-	}
-	if (found.sh_size > SECTION_BYTES_MAX) {
-		return PFC_ENOSPC;
-	}
-	data = malloc(found.sh_size + 1);
-	if (data == NULL) {
-		return PFC_ENOMEM;
-	}
-	status = elf_read(image, found.sh_offset, data, found.sh_size);
-	if (status != 0) {
-		free(data);
 		return status;
 	}
 	section.data = data;
-	section.bytes = found.sh_size;
-	section.vaddr = found.sh_addr;
+	section.bytes = found.bytes;
+	section.vaddr = section.is_debug_frame ? 0 : found.vaddr;
 	return unwind_table_compile(&section, data, ret);
 }
 

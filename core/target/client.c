@@ -173,39 +173,61 @@ static int32_t await_answer(struct target_client *client, uint32_t id, int64_t u
 	}
 }
 
-static int32_t client_open_mapped(void *ctx, const struct pfc_target_event *map)
+/* Send a request whose path is set, and wait for its answer. */
+static int32_t ask(struct target_client *client, struct wire_request *request)
 {
-	struct target_client *client = ctx;
-	struct wire_request request = { .reserved0 = 0 };
 	int64_t until_ms = now_ms() + WIRE_ANSWER_MS;
 	struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
-	size_t path_bytes;
 	int32_t status;
 
-	if (map == NULL || map->struct_size < sizeof(*map) || map->kind != PFC_TARGET_MAP || map->inode == 0 ||
-	    map->text == NULL) {
-		return PFC_EINVAL;
-	}
-	path_bytes = strnlen(map->text, sizeof(request.path)) + 1;
-	if (path_bytes > sizeof(request.path)) {
-		return PFC_EINVAL;
-	}
-	memcpy(request.path, map->text, path_bytes);
-	request.inode = map->inode;
-	request.dev_major = map->dev_major;
-	request.dev_minor = map->dev_minor;
 	if (pthread_mutex_clocklock(&client->files_lock, CLOCK_MONOTONIC, &until) != 0) {
 		return PFC_ETIMEDOUT;
 	}
-	request.id = ++client->request_id;
-	if (send(client->files_fd, &request, offsetof(struct wire_request, path) + path_bytes,
+	request->id = ++client->request_id;
+	if (send(client->files_fd, request, offsetof(struct wire_request, path) + strlen(request->path) + 1,
 		 MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
 		status = errno == EAGAIN ? PFC_ETIMEDOUT : PFC_ENOENT;
 	} else {
-		status = await_answer(client, request.id, until_ms);
+		status = await_answer(client, request->id, until_ms);
 	}
 	pthread_mutex_unlock(&client->files_lock);
 	return status;
+}
+
+/* The request for something about a mapping. False: it is no mapping, or its path is too long. */
+static bool fill_request(const struct pfc_target_event *map, struct wire_request *request)
+{
+	memset(request, 0, sizeof(*request));
+	if (map == NULL || map->struct_size < sizeof(*map) || map->kind != PFC_TARGET_MAP || map->text == NULL ||
+	    strnlen(map->text, sizeof(request->path)) >= sizeof(request->path)) {
+		return false;
+	}
+	strcpy(request->path, map->text);
+	request->inode = map->inode;
+	request->dev_major = map->dev_major;
+	request->dev_minor = map->dev_minor;
+	request->pid = map->pid;
+	return true;
+}
+
+static int32_t client_open_mapped(void *ctx, const struct pfc_target_event *map)
+{
+	struct wire_request request;
+
+	return fill_request(map, &request) && map->inode != 0 ? ask(ctx, &request) : PFC_EINVAL;
+}
+
+static int32_t client_open_related(void *ctx, const struct pfc_target_event *map, uint32_t kind, const char *name)
+{
+	struct wire_request request;
+
+	if (!fill_request(map, &request) || kind == 0 ||
+	    (name != NULL && strnlen(name, sizeof(request.name)) >= sizeof(request.name))) {
+		return PFC_EINVAL;
+	}
+	strcpy(request.name, name != NULL ? name : "");
+	request.kind = kind;
+	return ask(ctx, &request);
 }
 
 /* ---- life ---- */
@@ -242,6 +264,7 @@ int target_client_create(int fd, struct target_client **ret, struct pfc_error *e
 		.fd = client_fd,
 		.next = client_next,
 		.open_mapped = client_open_mapped,
+		.open_related = client_open_related,
 	};
 	status = receive_hello(client, err);
 	if (status < 0) {

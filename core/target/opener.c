@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <profcore/ext/draft/target.h>
+
 #include "target/opener_file.h"
 #include "target/wire.h"
 
@@ -22,13 +24,16 @@
 #define STUCK_NS      100000000u  /* a worker this long in one file gets company */
 #define LEAVE_WAIT_NS 1000000000u /* how long destroy waits for workers */
 
-/** Something to do: look at a file, and answer when answer_fd is not -1. */
+/** Something to do: look at a file, or at one that belongs to it, and answer when answer_fd is not -1. */
 struct job {
 	struct job *next;
-	struct file *file;
+	struct file *file; /* NULL: a list of symbols belongs to no file */
 	int answer_fd;
 	uint32_t id;
 	uint64_t until_ns;
+	uint32_t related_kind; /* 0: the file itself */
+	int32_t related_pid;
+	char related_name[RELATED_NAME_BYTES];
 };
 
 struct opener {
@@ -168,6 +173,29 @@ static bool take_file(struct opener *opener, struct file *file)
 	return true;
 }
 
+/* As do_job, for a file that belongs to another: found anew each time, for they are asked for once. */
+static void do_related(struct opener *opener, const struct job *job)
+{
+	struct related related = { .kind = job->related_kind,
+				   .pid = job->related_pid,
+				   .path = job->file != NULL ? job->file->path : NULL,
+				   .name = job->related_name };
+	int root_fd = opener->root_fd;
+	int status = PFC_ETIMEDOUT;
+	int found;
+
+	pthread_mutex_unlock(&opener->lock);
+	if (now_ns() <= job->until_ns) {
+		found = related_find(&related, root_fd);
+		status = found < 0 ? found : opener_file_reopen(found);
+		if (found >= 0) {
+			close(found);
+		}
+	}
+	opener_file_send(job->answer_fd, job->id, status);
+	pthread_mutex_lock(&opener->lock);
+}
+
 /* Called with the lock; lets go of it while it touches the file system. */
 static void do_job(struct opener *opener, const struct job *job)
 {
@@ -275,7 +303,11 @@ static void *worker_main(void *arg)
 		}
 		opener->job_count--;
 		opener->busy_since_ns = now_ns();
-		do_job(opener, job);
+		if (job->related_kind != 0) {
+			do_related(opener, job);
+		} else {
+			do_job(opener, job);
+		}
 		free_job(job);
 	}
 	opener->workers--;
@@ -301,7 +333,7 @@ static void start_worker(struct opener *opener)
 }
 
 /* With the lock. [moved] answer_fd. */
-static bool push(struct opener *opener, struct file *file, int answer_fd, uint32_t id)
+static bool push(struct opener *opener, struct file *file, int answer_fd, uint32_t id, const struct related *related)
 {
 	struct job *job = opener->job_count < JOBS_MAX && !opener->stopping ? calloc(1, sizeof(*job)) : NULL;
 
@@ -312,6 +344,11 @@ static bool push(struct opener *opener, struct file *file, int answer_fd, uint32
 	job->answer_fd = answer_fd;
 	job->id = id;
 	job->until_ns = now_ns() + WIRE_ANSWER_MS * 1000000ull;
+	if (related != NULL) {
+		job->related_kind = related->kind;
+		job->related_pid = related->pid;
+		snprintf(job->related_name, sizeof(job->related_name), "%s", related->name);
+	}
 	*opener->jobs_end = job;
 	opener->jobs_end = &job->next;
 	opener->job_count++;
@@ -383,21 +420,22 @@ void opener_see(struct opener *opener, int32_t pid, const struct proc_map *map)
 		/* Where it could not be found for one process, another may show it. */
 		if (is_new || (file->fd < 0 && file->status < 0)) {
 			file->status = 0;
-			push(opener, file, -1, 0);
+			push(opener, file, -1, 0, NULL);
 		}
 	}
 	pthread_mutex_unlock(&opener->lock);
 }
 
-void opener_request(struct opener *opener, int answer_fd, uint32_t id, const struct proc_map *map)
+void opener_request(struct opener *opener, int answer_fd, uint32_t id, const struct proc_map *map,
+		    const struct related *related)
 {
 	struct file *file;
 	int status = PFC_ENOENT;
 
 	pthread_mutex_lock(&opener->lock);
 	file = find_entry(opener, map);
-	if (file != NULL) {
-		status = push(opener, file, answer_fd, id) ? PFC_OK : PFC_ETIMEDOUT;
+	if (file != NULL || (related != NULL && related->kind == PFC_TARGET_PERF_MAP)) {
+		status = push(opener, file, answer_fd, id, related) ? PFC_OK : PFC_ETIMEDOUT;
 	}
 	pthread_mutex_unlock(&opener->lock);
 	if (status < 0) {

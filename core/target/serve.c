@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "target/passfd.h"
+#include "target/related.h"
 #include "target/wire.h"
 
 #define LOG_BYTES_MAX    (1u << 20)
@@ -453,7 +454,14 @@ size_t server_polls(const struct server *server, struct pollfd *to)
 	return count;
 }
 
-static void answer(struct stream *stream, const struct wire_request *request, size_t bytes, struct opener *opener)
+/* A list of symbols is asked for by pid alone: only for processes of the target, also ended ones that it still remembers. */
+static bool is_known(const struct server *server, const struct related *related)
+{
+	return related_is_valid(related) &&
+	       (related->kind != PFC_TARGET_PERF_MAP || state_proc(server->state, related->pid) != NULL);
+}
+
+static void answer(struct server *server, struct stream *stream, const struct wire_request *request, size_t bytes)
 {
 	size_t path_room = bytes - offsetof(struct wire_request, path);
 	struct wire_answer reply = { .id = request->id, .status = PFC_EINVAL };
@@ -463,14 +471,23 @@ static void answer(struct stream *stream, const struct wire_request *request, si
 		.dev_minor = request->dev_minor,
 		.path = request->path,
 	};
+	struct related related = {
+		.kind = request->kind,
+		.pid = request->pid,
+		.path = request->path,
+		.name = request->name,
+	};
+	bool is_whole = memchr(request->path, '\0', path_room) != NULL &&
+			memchr(request->name, '\0', sizeof(request->name)) != NULL;
 	int fd;
 
 	if (!stream->may_open_files) {
 		reply.status = PFC_EPERM;
-	} else if (memchr(request->path, '\0', path_room) != NULL) {
+	} else if (is_whole && (request->kind == 0 || is_known(server, &related))) {
 		fd = fcntl(stream->files_fd, F_DUPFD_CLOEXEC, 0);
 		if (fd >= 0) {
-			opener_request(opener, fd, request->id, &map);
+			opener_request(server->opener, fd, request->id, &map,
+				       request->kind != 0 ? &related : NULL);
 			return;
 		}
 		reply.status = PFC_EIO;
@@ -493,7 +510,7 @@ static void read_requests(struct server *server, struct stream *stream)
 			stream->files_fd = -1;
 			return;
 		}
-		answer(stream, &request, (size_t)bytes, server->opener);
+		answer(server, stream, &request, (size_t)bytes);
 	}
 }
 

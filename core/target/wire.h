@@ -13,6 +13,7 @@
 /** No packet is larger: well below the socket buffer of any Linux. */
 #define WIRE_PACKET_BYTES 32768u
 #define WIRE_TEXT_BYTES   (PATH_MAX + 64)
+#define WIRE_NAME_BYTES   256
 
 /** An event; text follows, terminated, then padding to 8 bytes. */
 struct wire_event {
@@ -36,8 +37,11 @@ struct wire_request {
 	uint32_t id;
 	uint32_t dev_major;
 	uint32_t dev_minor;
-	uint32_t reserved0;
+	uint32_t kind; /* enum pfc_target_related; 0: the mapped file itself */
 	uint64_t inode;
+	int32_t pid; /* for a related file */
+	uint32_t reserved0;
+	char name[WIRE_NAME_BYTES]; /* of a related file */
 	char path[WIRE_TEXT_BYTES]; /* only as much as is used goes over, with its NUL */
 };
 

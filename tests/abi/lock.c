@@ -216,14 +216,15 @@ MEMBER(struct pfc_target_event, text, 72, const char *);
 SAME(sizeof(((struct pfc_target_event *)0)->struct_size) + sizeof(((struct pfc_target_event *)0)->kind) + sizeof(((struct pfc_target_event *)0)->time_ns) + sizeof(((struct pfc_target_event *)0)->pid) + sizeof(((struct pfc_target_event *)0)->tid) + sizeof(((struct pfc_target_event *)0)->ppid) + sizeof(((struct pfc_target_event *)0)->generation) + sizeof(((struct pfc_target_event *)0)->start) + sizeof(((struct pfc_target_event *)0)->length) + sizeof(((struct pfc_target_event *)0)->offset) + sizeof(((struct pfc_target_event *)0)->inode) + sizeof(((struct pfc_target_event *)0)->dev_major) + sizeof(((struct pfc_target_event *)0)->dev_minor) + sizeof(((struct pfc_target_event *)0)->text), 80); /* no hole */
 /* struct pfc_target_service */
 SAME(_Alignof(struct pfc_target_service), 8);
-AT_LEAST(sizeof(struct pfc_target_service), 40);
+AT_LEAST(sizeof(struct pfc_target_service), 48);
 MEMBER(struct pfc_target_service, struct_size, 0, uint32_t);
 MEMBER(struct pfc_target_service, reserved0, 4, uint32_t);
 MEMBER(struct pfc_target_service, ctx, 8, void *);
 MEMBER(struct pfc_target_service, fd, 16, int32_t (*)(void *ctx));
 MEMBER(struct pfc_target_service, next, 24, int32_t (*)(void *ctx, struct pfc_target_event *ret));
 MEMBER(struct pfc_target_service, open_mapped, 32, int32_t (*)(void *ctx, const struct pfc_target_event *map));
-SAME(sizeof(((struct pfc_target_service *)0)->struct_size) + sizeof(((struct pfc_target_service *)0)->reserved0) + sizeof(((struct pfc_target_service *)0)->ctx) + sizeof(((struct pfc_target_service *)0)->fd) + sizeof(((struct pfc_target_service *)0)->next) + sizeof(((struct pfc_target_service *)0)->open_mapped), 40); /* no hole */
+MEMBER(struct pfc_target_service, open_related, 40, int32_t (*)(void *ctx, const struct pfc_target_event *map, uint32_t kind, const char *name));
+SAME(sizeof(((struct pfc_target_service *)0)->struct_size) + sizeof(((struct pfc_target_service *)0)->reserved0) + sizeof(((struct pfc_target_service *)0)->ctx) + sizeof(((struct pfc_target_service *)0)->fd) + sizeof(((struct pfc_target_service *)0)->next) + sizeof(((struct pfc_target_service *)0)->open_mapped) + sizeof(((struct pfc_target_service *)0)->open_related), 48); /* no hole */
 /* enum pfc_target_event_kind */
 SAME(PFC_TARGET_FORK, 1);
 SAME(PFC_TARGET_EXEC, 2);
@@ -232,6 +233,12 @@ SAME(PFC_TARGET_EXIT, 4);
 SAME(PFC_TARGET_MAP, 5);
 SAME(PFC_TARGET_SYNC, 6);
 SAME(PFC_TARGET_LOST, 7);
+/* enum pfc_target_related */
+SAME(PFC_TARGET_DEBUG_BUILD_ID, 1);
+SAME(PFC_TARGET_DEBUG_BESIDE, 2);
+SAME(PFC_TARGET_DEBUG_BELOW, 3);
+SAME(PFC_TARGET_DEBUG_GLOBAL, 4);
+SAME(PFC_TARGET_PERF_MAP, 5);
 
 /* ---- profcore/host.h ---- */
 /* struct pfc_value */

@@ -127,7 +127,7 @@ static int ask(struct opener *opener, const struct proc_map *map)
 	int fd = -1;
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	opener_request(opener, pair[1], 7, map);
+	opener_request(opener, pair[1], 7, map, NULL);
 	poll_fd = (struct pollfd){ .fd = pair[0], .events = POLLIN };
 	ck_assert_int_eq(poll(&poll_fd, 1, 5000), 1);
 	ck_assert_int_eq(passfd_receive(pair[0], &answer, sizeof(answer), &fd), sizeof(answer));

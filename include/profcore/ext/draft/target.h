@@ -32,6 +32,15 @@ enum pfc_target_event_kind {
 	PFC_TARGET_LOST = 7, /* `length` events were lost before time_ns: mappings may be missing */
 };
 
+/** Files that belong to a mapped file or to its process. */
+enum pfc_target_related {
+	PFC_TARGET_DEBUG_BUILD_ID = 1, /* /usr/lib/debug/.build-id/ab/cdef.debug; name: the build-id in hex */
+	PFC_TARGET_DEBUG_BESIDE = 2,   /* in the mapped file's folder; name: the file's, of .gnu_debuglink */
+	PFC_TARGET_DEBUG_BELOW = 3,    /* likewise, in .debug/ below that folder */
+	PFC_TARGET_DEBUG_GLOBAL = 4,   /* likewise, in /usr/lib/debug/ and that folder */
+	PFC_TARGET_PERF_MAP = 5,       /* /tmp/perf-PID.map, the process's pid as it sees it itself; name: NULL */
+};
+
 /** One event. What is there before the first call comes first, with time_ns = 0. */
 struct pfc_target_event {
 	uint32_t struct_size;
@@ -71,6 +80,15 @@ struct pfc_target_service {
 	 * Returns a descriptor >= 0; PFC_ENOENT (gone or replaced), PFC_EPERM, PFC_ETIMEDOUT, PFC_EINVAL (not a regular file).
 	 */
 	int32_t (*open_mapped)(void *ctx, const struct pfc_target_event *map);
+
+	/**
+	 * [any] Open a file that belongs to a mapping, below the target's root and only where such files are. kind: enum
+	 * pfc_target_related, says what `name` is; of `map`, pid, text and the file's identity count. PERF_MAP takes any mapping of
+	 * the process, and the process must be alive. As open_mapped else. Test it with PFC_HAS.
+	 * Returns a descriptor >= 0; PFC_ENOENT; PFC_EPERM (also: a perf map that is neither the process's own nor root's);
+	 * PFC_ETIMEDOUT; PFC_EINVAL (not a regular file, not a name).
+	 */
+	int32_t (*open_related)(void *ctx, const struct pfc_target_event *map, uint32_t kind, const char *name);
 };
 
 #ifdef __cplusplus
