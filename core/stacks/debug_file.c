@@ -93,7 +93,8 @@ static int host_by_link(const struct module *module, const char *name)
 	if (slash == NULL || strstr(module->path, "/../") != NULL) {
 		return PFC_ENOENT;
 	}
-	bytes = snprintf(path, sizeof(path), HOST_FOLDER "%.*s/%s", (int)(slash - module->path), module->path, name);
+	bytes = snprintf(path, sizeof(path), HOST_FOLDER "%.*s/%s", (int)(slash - module->path), module->path,
+			 name);
 	return bytes < (int)sizeof(path) ? open_on_host(path) : PFC_ENOENT;
 }
 
@@ -121,7 +122,8 @@ int debug_file_of_build_id(const struct module *module, const char *build_id,
 }
 
 /* Name, NUL, padding to four bytes, CRC-32. */
-static bool read_link(const struct elf_image *image, const struct elf_sections *sections, struct debug_link *ret)
+static bool read_link(const struct elf_image *image, const struct elf_sections *sections,
+		      struct debug_link *ret)
 {
 	const struct elf_section *section = elf_sections_find(sections, ".gnu_debuglink");
 	uint8_t *bytes;
@@ -181,9 +183,11 @@ static bool belongs(const struct module *module, const struct debug_file *file, 
 static int open_candidate(const struct module *module, const struct pfc_target_service *target, int candidate,
 			  const char *name)
 {
-	static const uint32_t kinds[] = { PFC_TARGET_DEBUG_BESIDE, PFC_TARGET_DEBUG_BELOW, PFC_TARGET_DEBUG_GLOBAL };
+	static const uint32_t kinds[] = { PFC_TARGET_DEBUG_BESIDE, PFC_TARGET_DEBUG_BELOW,
+					  PFC_TARGET_DEBUG_GLOBAL };
 
-	return candidate < 3 ? open_in_target(module, target, kinds[candidate], name) : host_by_link(module, name);
+	return candidate < 3 ? open_in_target(module, target, kinds[candidate], name)
+			     : host_by_link(module, name);
 }
 
 static int find_by_link(const struct module *module, const struct elf_sections *sections,

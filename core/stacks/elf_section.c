@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 
-#define SECTIONS_MAX    100000U
+#define SECTIONS_MAX   100000U
 #define NAME_TABLE_MAX (16ULL << 20)
 
 static void take_section(const Elf64_Shdr *from, const char *names, uint64_t name_bytes,
@@ -24,9 +24,11 @@ static void take_section(const Elf64_Shdr *from, const char *names, uint64_t nam
 	to->link = from->sh_link;
 	if (from->sh_name < name_bytes) {
 		uint64_t room = name_bytes - from->sh_name;
-		size_t bytes = strnlen(names + from->sh_name, room < sizeof(to->name) ? room : sizeof(to->name) - 1);
+		size_t bytes =
+			strnlen(names + from->sh_name, room < sizeof(to->name) ? room : sizeof(to->name) - 1);
 
-		memcpy(to->name, names + from->sh_name, bytes < sizeof(to->name) ? bytes : sizeof(to->name) - 1);
+		memcpy(to->name, names + from->sh_name,
+		       bytes < sizeof(to->name) ? bytes : sizeof(to->name) - 1);
 	}
 }
 
@@ -73,7 +75,8 @@ int elf_sections_read(const struct elf_image *image, const struct elf_headers *h
 	}
 	status = elf_section_bytes(image, &table, SECTIONS_MAX * sizeof(Elf64_Shdr), &rows);
 	if (status == 0) {
-		status = read_names(image, (const Elf64_Shdr *)(void *)rows, sections.count, &names, &name_bytes);
+		status = read_names(image, (const Elf64_Shdr *)(void *)rows, sections.count, &names,
+				    &name_bytes);
 	}
 	if (status == 0) {
 		sections.rows = calloc(sections.count, sizeof(*sections.rows));

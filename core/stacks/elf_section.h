@@ -20,7 +20,8 @@ struct elf_sections {
 };
 
 /** 0; PFC_ENOENT: the file has none; PFC_ECORRUPT; PFC_ENOMEM. Free with elf_sections_finish. */
-int elf_sections_read(const struct elf_image *image, const struct elf_headers *headers, struct elf_sections *ret);
+int elf_sections_read(const struct elf_image *image, const struct elf_headers *headers,
+		      struct elf_sections *ret);
 void elf_sections_finish(struct elf_sections *sections);
 
 /** The first section of a name that has bytes in the file, or NULL. */

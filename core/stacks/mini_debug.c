@@ -38,8 +38,8 @@ static int unpack(lzma_stream *stream, uint8_t **memory, uint64_t *bytes)
 	return code == LZMA_STREAM_END ? 0 : code == LZMA_MEMLIMIT_ERROR ? PFC_ENOSPC : PFC_ECORRUPT;
 }
 
-int mini_debug_open(const struct elf_image *image, const struct elf_sections *sections, struct elf_image *ret_image,
-		    struct elf_headers *ret_headers)
+int mini_debug_open(const struct elf_image *image, const struct elf_sections *sections,
+		    struct elf_image *ret_image, struct elf_headers *ret_headers)
 {
 	const struct elf_section *section = elf_sections_find(sections, ".gnu_debugdata");
 	struct elf_image unpacked = { .fd = -1 };
@@ -77,8 +77,8 @@ int mini_debug_open(const struct elf_image *image, const struct elf_sections *se
 
 #else
 
-int mini_debug_open(const struct elf_image *image, const struct elf_sections *sections, struct elf_image *ret_image,
-		    struct elf_headers *ret_headers)
+int mini_debug_open(const struct elf_image *image, const struct elf_sections *sections,
+		    struct elf_image *ret_image, struct elf_headers *ret_headers)
 {
 	return elf_sections_find(sections, ".gnu_debugdata") != NULL ? PFC_ENOTSUP : PFC_ENOENT;
 }

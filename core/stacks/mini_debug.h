@@ -13,7 +13,7 @@
  * Returns: 0; PFC_ENOENT: there is none; PFC_ENOSPC: larger than the bound; PFC_ECORRUPT; PFC_ENOTSUP: built without liblzma;
  * PFC_ENOMEM.
  */
-int mini_debug_open(const struct elf_image *image, const struct elf_sections *sections, struct elf_image *ret_image,
-		    struct elf_headers *ret_headers);
+int mini_debug_open(const struct elf_image *image, const struct elf_sections *sections,
+		    struct elf_image *ret_image, struct elf_headers *ret_headers);
 
 #endif

@@ -40,7 +40,8 @@ static int read_stripped(struct source *source, const struct elf_sections *secti
 	return ignore(source->mini_status);
 }
 
-static int unpack_lines(struct source *source, const struct elf_image *image, const struct elf_sections *sections)
+static int unpack_lines(struct source *source, const struct elf_image *image,
+			const struct elf_sections *sections)
 {
 	struct elf_image unpacked;
 

@@ -17,11 +17,11 @@ struct source {
 	struct elf_image lines; /* for DWARF; of the module, or of one of the below */
 	struct debug_file debug;
 	bool has_debug;
-	bool has_mini;        /* symbols came from MiniDebugInfo too */
-	bool is_mismatched;   /* a debug file was there that belongs to another build */
-	int mini_status;      /* of reading MiniDebugInfo: PFC_ENOENT when there is none */
-	int unpack_status;    /* of unpacking DWARF: 0 also when that was not needed */
-	uint8_t *unpacked;    /* owned */
+	bool has_mini;      /* symbols came from MiniDebugInfo too */
+	bool is_mismatched; /* a debug file was there that belongs to another build */
+	int mini_status;    /* of reading MiniDebugInfo: PFC_ENOENT when there is none */
+	int unpack_status;  /* of unpacking DWARF: 0 also when that was not needed */
+	uint8_t *unpacked;  /* owned */
 };
 
 /** Open what there is of an open module. Free with source_close. 0 or PFC_ENOMEM. */

@@ -203,7 +203,8 @@ static int note_lines(struct work *work, int status)
 		return 0;
 	case PFC_ENOTSUP:
 		work->notes.files_unreadable++;
-		warn(work, "its debug information is compressed in a way that cannot be read here, or refers to a file that "
+		warn(work, "its debug information is compressed in a way that cannot be read here, or refers "
+			   "to a file that "
 			   "is not there: symbols only");
 		return 0;
 	case PFC_ECORRUPT:
@@ -227,7 +228,8 @@ static void note_source(struct work *work, const struct source *source)
 		warn(work, "its separate debug file belongs to another build: not used");
 	}
 	if (source->mini_status == PFC_ENOTSUP) {
-		warn(work, "profcore was built without liblzma: the symbols in its .gnu_debugdata are not read");
+		warn(work,
+		     "profcore was built without liblzma: the symbols in its .gnu_debugdata are not read");
 	}
 }
 

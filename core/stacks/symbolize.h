@@ -38,8 +38,8 @@ struct symbolize_request {
 	const struct modules *modules;
 	const struct kernel *kernel;
 	const struct pfc_target_service *target; /* for debug files; NULL: none */
-	const struct pfc_host *host;             /* told of files that give fewer names than they could; NULL: nobody */
-	uint64_t deadline_ns; /* CLOCK_MONOTONIC */
+	const struct pfc_host *host; /* told of files that give fewer names than they could; NULL: nobody */
+	uint64_t deadline_ns;        /* CLOCK_MONOTONIC */
 };
 
 /** 0, PFC_ENOMEM. Free *ret_frames with frames_finish. New strings are added to intern. */

@@ -19,7 +19,7 @@
 #endif
 
 /* DWARF packs to a fifth or so; a section that claims a hundredth is a bomb. */
-#define RATIO_MAX 100
+#define RATIO_MAX  100
 #define COPIED_MAX 64
 
 /** The file in the making: header, sections' bytes, names, table of sections. */
@@ -38,9 +38,11 @@ static bool is_wanted(const struct elf_section *section)
 	       (str_starts(section->name, ".debug_") || str_equal(section->name, ".gnu_debugaltlink"));
 }
 
-static int read_packed_header(const struct elf_image *image, const struct elf_section *section, Elf64_Chdr *ret)
+static int read_packed_header(const struct elf_image *image, const struct elf_section *section,
+			      Elf64_Chdr *ret)
 {
-	return section->bytes >= sizeof(*ret) ? elf_read(image, section->offset, ret, sizeof(*ret)) : PFC_ECORRUPT;
+	return section->bytes >= sizeof(*ret) ? elf_read(image, section->offset, ret, sizeof(*ret))
+					      : PFC_ECORRUPT;
 }
 
 bool unpack_is_needed(const struct elf_image *image, const struct elf_sections *sections)
@@ -82,7 +84,8 @@ static int reserve(struct copy *copy, uint64_t bytes)
 	return 0;
 }
 
-static int unzstd(const struct elf_image *image, const struct elf_section *section, uint8_t *to, uint64_t bytes)
+static int unzstd(const struct elf_image *image, const struct elf_section *section, uint8_t *to,
+		  uint64_t bytes)
 {
 #ifdef HAVE_ZSTD
 	struct elf_section packed = *section;

@@ -22,8 +22,8 @@
 
 static bool is_file_name(const char *name)
 {
-	return name != NULL && name[0] != '\0' && strlen(name) < RELATED_NAME_BYTES && strchr(name, '/') == NULL &&
-	       !str_equal(name, ".") && !str_equal(name, "..");
+	return name != NULL && name[0] != '\0' && strlen(name) < RELATED_NAME_BYTES &&
+	       strchr(name, '/') == NULL && !str_equal(name, ".") && !str_equal(name, "..");
 }
 
 static bool is_build_id(const char *name)
@@ -116,7 +116,8 @@ static bool is_owner(const struct stat *file, int32_t pid)
 
 static int find_below(const struct related *related, int root_fd, const char *path)
 {
-	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+				.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
 	int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 	struct stat stat;
 	int status = 0;

@@ -19,6 +19,7 @@
 
 #include "target/opener.h"
 #include "target/passfd.h"
+#include "target/related.h"
 #include "target/wire.h"
 #include "target_fixture.h"
 
@@ -113,6 +114,113 @@ START_TEST(test_what_is_no_file_is_refused_without_waiting)
 	ck_assert_int_eq(stat(place.folder, &stat_of), 0);
 	ck_assert_int_eq(opener_find(place.folder_fd, "/", stat_of.st_ino), PFC_EINVAL);
 	remove_place(&place);
+}
+END_TEST
+
+/* ---- files that belong to others ---- */
+
+#define NOBODY 0x3fffff /* no process has this pid: the root given counts */
+
+static int find_related(const struct place *place, uint32_t kind, const char *path, const char *name)
+{
+	struct related related = { .kind = kind, .pid = NOBODY, .path = path, .name = name };
+
+	return related_find(&related, place->folder_fd);
+}
+
+static void make_folder(const struct place *place, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", place->folder, name);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+}
+
+static void check_found(int fd, uint64_t inode)
+{
+	struct stat stat_of;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(fstat(fd, &stat_of), 0);
+	ck_assert_uint_eq(stat_of.st_ino, inode);
+	close(fd);
+}
+
+START_TEST(test_debug_files_are_found_in_their_places)
+{
+	struct place place;
+	char path[256];
+
+	make_place(&place);
+	make_folder(&place, "usr");
+	make_folder(&place, "usr/.debug");
+	make_folder(&place, "usr/lib");
+	make_folder(&place, "usr/lib/debug");
+	make_folder(&place, "usr/lib/debug/usr");
+	make_folder(&place, "usr/lib/debug/.build-id");
+	make_folder(&place, "usr/lib/debug/.build-id/ab");
+	check_found(find_related(&place, PFC_TARGET_DEBUG_BUILD_ID, "/usr/tool", "abcdef0123"),
+		    write_file(&place, "usr/lib/debug/.build-id/ab/cdef0123.debug", MARK));
+	ck_assert_int_eq(find_related(&place, PFC_TARGET_DEBUG_BESIDE, "/usr/tool", "tool.debug"), PFC_ENOENT);
+	check_found(find_related(&place, PFC_TARGET_DEBUG_BELOW, "/usr/tool", "tool.debug"),
+		    write_file(&place, "usr/.debug/tool.debug", MARK));
+	check_found(find_related(&place, PFC_TARGET_DEBUG_GLOBAL, "/usr/tool", "tool.debug"),
+		    write_file(&place, "usr/lib/debug/usr/tool.debug", MARK));
+	check_found(find_related(&place, PFC_TARGET_DEBUG_BESIDE, "/usr/tool", "tool.debug"),
+		    write_file(&place, "usr/tool.debug", MARK));
+	snprintf(path, sizeof(path), "%s/usr/fifo", place.folder);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(find_related(&place, PFC_TARGET_DEBUG_BESIDE, "/usr/tool", "fifo"), PFC_EINVAL);
+	snprintf(path, sizeof(path), "%s/usr/out", place.folder);
+	ck_assert_int_eq(symlink("/etc/passwd", path), 0);
+	ck_assert_int_eq(find_related(&place, PFC_TARGET_DEBUG_BESIDE, "/usr/tool", "out"), PFC_ENOENT);
+	remove_place(&place);
+}
+END_TEST
+
+START_TEST(test_names_that_lead_elsewhere_are_refused)
+{
+	static const struct related bad[] = {
+		{ PFC_TARGET_DEBUG_BESIDE, 1, "/usr/tool", "../etc/passwd" },
+		{ PFC_TARGET_DEBUG_BESIDE, 1, "/usr/tool", ".." },
+		{ PFC_TARGET_DEBUG_BESIDE, 1, "/usr/tool", "" },
+		{ PFC_TARGET_DEBUG_BELOW, 1, "tool", "tool.debug" },
+		{ PFC_TARGET_DEBUG_GLOBAL, 1, NULL, "tool.debug" },
+		{ PFC_TARGET_DEBUG_BUILD_ID, 1, "/usr/tool", "ab" },
+		{ PFC_TARGET_DEBUG_BUILD_ID, 1, "/usr/tool", "abcdef/../../x" },
+		{ PFC_TARGET_DEBUG_BUILD_ID, 1, "/usr/tool", "ABCDEF0123" },
+		{ PFC_TARGET_PERF_MAP, 0, NULL, "" },
+		{ 0, 1, "/usr/tool", "tool.debug" },
+		{ 77, 1, "/usr/tool", "tool.debug" },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ck_assert_msg(!related_is_valid(&bad[i]), "case %zu", i);
+		ck_assert_int_eq(related_find(&bad[i], -1), PFC_EINVAL);
+	}
+}
+END_TEST
+
+START_TEST(test_perf_map_of_somebody_else_is_refused)
+{
+	struct related related = { .kind = PFC_TARGET_PERF_MAP, .pid = getpid() };
+	struct place place = { .folder = "/tmp" };
+	char name[64], path[128];
+	uint64_t inode;
+
+	snprintf(name, sizeof(name), "perf-%d.map", (int)getpid());
+	snprintf(path, sizeof(path), "/tmp/%s", name);
+	unlink(path);
+	ck_assert_int_eq(related_find(&related, -1), PFC_ENOENT);
+	inode = write_file(&place, name, MARK);
+	check_found(related_find(&related, -1), inode);
+	if (geteuid() == 0) {
+		ck_assert_int_eq(chown(path, 65534, 65534), 0);
+		ck_assert_int_eq(related_find(&related, -1), PFC_EPERM);
+	}
+	unlink(path);
+	related.pid = NOBODY; /* its own pid is not known any more */
+	ck_assert_int_eq(related_find(&related, -1), PFC_ENOENT);
 }
 END_TEST
 
@@ -425,6 +533,9 @@ int main(void)
 	tcase_set_timeout(tcase, 40);
 	tcase_add_test(tcase, test_only_the_very_file_is_found);
 	tcase_add_test(tcase, test_what_is_no_file_is_refused_without_waiting);
+	tcase_add_test(tcase, test_debug_files_are_found_in_their_places);
+	tcase_add_test(tcase, test_names_that_lead_elsewhere_are_refused);
+	tcase_add_test(tcase, test_perf_map_of_somebody_else_is_refused);
 	tcase_add_test(tcase, test_only_seen_files_are_opened);
 	tcase_add_test(tcase, test_replaced_file_of_a_dead_process_is_refused);
 	tcase_add_test(tcase, test_many_files_are_kept_within_bounds);

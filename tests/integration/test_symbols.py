@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Where names come from: one small program in many shapes (stripped, with its debug information elsewhere, packed, damaged),
+all of them run at once under one perf-cpu; each module is judged by what its shape can give."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import harness
+from test_perf_cpu import Profile
+
+SECONDS = 2
+
+PROGRAM = """
+#include <stdlib.h>
+#include <time.h>
+static volatile unsigned long sink;
+static inline __attribute__((always_inline)) void folded_in(unsigned long n)
+{
+	for (unsigned long i = 0; i < n; i++)
+		sink += i;
+}
+static __attribute__((noinline)) void not_exported(void)
+{
+	folded_in(100000);
+	__asm__ volatile("");
+}
+int main(int argc, char **argv)
+{
+	struct timespec now, start;
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		not_exported();
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec - start.tv_sec + (now.tv_nsec - start.tv_nsec) / 1e9 < atof(argv[1]));
+	return 0;
+}
+"""
+
+ALL_AT_ONCE = "import subprocess\nfor child in [subprocess.Popen([path, '{}']) for path in {}]:\n    child.wait()\n"
+
+
+def tool(*argv, **options):
+    subprocess.run([str(word) for word in argv], check=True, timeout=60, **options)
+
+
+class Shapes:
+    """The program's copies below a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in ("cc", "objcopy", "strip", "nm"):
+            harness.need_tool(name)
+        (folder / "hot.c").write_text(PROGRAM)
+        self.full = self.compile("full")
+        self.anonymous = self.compile("no_build_id", "-Wl,--build-id=none")
+
+    def compile(self, name, *options):
+        path = self.folder / name
+        tool("cc", "-O2", "-g", *options, "-o", path, self.folder / "hot.c")
+        return path
+
+    def stripped(self, name, source=None, *, in_folder="."):
+        path = self.folder / in_folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tool("strip", "-o", path, source or self.full)
+        return path
+
+    def with_debug_link(self, name, debug_folder, source=None, damage=b""):
+        """A folder of its own for each: the debug file lies beside or below."""
+        path = self.stripped(name, source, in_folder=f"of_{name}")
+        debug = path.parent / (name + ".debug")
+        tool("objcopy", "--only-keep-debug", source or self.full, debug)
+        tool("objcopy", f"--add-gnu-debuglink={debug}", path)
+        target = path.parent / debug_folder / debug.name
+        target.parent.mkdir(exist_ok=True)
+        if target != debug:
+            debug.rename(target)
+        with target.open("ab") as file:
+            file.write(damage)
+        return path
+
+    def with_mini_debug_info(self, name):
+        harness.need_tool("xz")
+        symbols = self.folder / "mini.symbols"
+        lines = subprocess.run(["nm", "--format=posix", "--defined-only", self.full], check=True, capture_output=True,
+                               text=True).stdout.splitlines()
+        symbols.write_text("".join(line.split()[0] + "\n" for line in lines if line.split()[1] in "tT"))
+        debug, mini = self.folder / "mini.debug", self.folder / "mini"
+        tool("objcopy", "--only-keep-debug", self.full, debug)
+        tool("objcopy", "-S", "--remove-section", ".comment", f"--keep-symbols={symbols}", debug, mini)
+        tool("xz", "-f", mini)
+        path = self.stripped(name)
+        tool("objcopy", "--add-section", f".gnu_debugdata={mini}.xz", path)
+        return path
+
+    def packed(self, name, method):
+        path = self.folder / name
+        done = subprocess.run(["objcopy", f"--compress-debug-sections={method}", self.full, path], capture_output=True)
+        return path if done.returncode == 0 else None
+
+    def without_sections(self, name):
+        """What packers for small systems do: no section headers at all."""
+        path = self.stripped(name)
+        data = bytearray(path.read_bytes())
+        data[0x28:0x30] = bytes(8)
+        data[0x3c:0x40] = bytes(4)
+        path.write_bytes(data)
+        return path
+
+
+def functions_by_module(profile):
+    """file name -> function -> weight of the samples whose innermost user frame is in it; and chains by file name."""
+    strings = [row["text"] for row in profile.tables["strings"]]
+    frames = {}
+    for row in profile.tables["frames"]:
+        frames.setdefault(row["location"], []).append((strings[row["function"]], strings[row["file"]], row["line"]))
+    found = {}
+    for sample in profile.tables["samples"]:
+        chain = []
+        module = ""
+        for row in profile.frames(sample["stack"]):
+            location = profile.tables["locations"][row["location"]]
+            name = os.path.basename(strings[profile.tables["modules"][location["module"]]["path"]])
+            if module == "" and name.startswith(("full", "no_", "s_")):
+                module = name
+            if name == module:
+                chain += reversed(frames[row["location"]])
+        if module:
+            found.setdefault(module, []).append(chain)
+    return found
+
+
+def share(chains, wanted):
+    """Of chains that begin with these functions."""
+    hits = sum(tuple(frame[0] for frame in chain[:len(wanted)]) == tuple(wanted) for chain in chains)
+    return hits / len(chains)
+
+
+WITH_LINES = ("folded_in", "not_exported", "main")
+WITH_SYMBOLS = ("not_exported", "main")
+
+
+def test_every_shape_gives_what_it_has(tmp):
+    shapes = Shapes(tmp)
+    expected = {
+        shapes.full: WITH_LINES,
+        shapes.stripped("s_bare"): None,
+        shapes.with_debug_link("s_beside", "."): WITH_LINES,
+        shapes.with_debug_link("s_below", ".debug"): WITH_LINES,
+        shapes.with_debug_link("s_checksum", ".", shapes.anonymous): WITH_LINES,
+        shapes.with_debug_link("s_other_build", ".", shapes.anonymous, damage=b"x"): None,
+        shapes.without_sections("s_no_sections"): None,
+        shapes.packed("s_zlib", "zlib"): WITH_LINES,
+        shapes.packed("s_zstd", "zstd"): WITH_LINES,
+    }
+    if shutil.which("xz"):
+        expected[shapes.with_mini_debug_info("s_mini")] = WITH_SYMBOLS
+    expected.pop(None, None)  # an objcopy that does not know zstd
+    launcher = tmp / "launcher.py"
+    launcher.write_text(ALL_AT_ONCE.format(SECONDS, [str(path) for path in expected]))
+    profile = Profile(tmp, f"{sys.executable} {launcher}", "frequency = 1999", duration="20s")
+    found = functions_by_module(profile)
+    for path, chain in expected.items():
+        chains = found[path.name]
+        assert len(chains) > 50, f"{path.name}: {len(chains)} samples"
+        if chain is not None:
+            seen = share(chains, chain)
+            assert seen > 0.9, f"{path.name}: {seen:.3f} begin with {chain}; {chains[:3]}"
+            if chain is WITH_LINES:
+                assert all(frame[1].endswith("hot.c") and frame[2] > 0 for chain in chains for frame in chain[:2]
+                           if frame[0] in WITH_LINES), f"{path.name}: {chains[0]}"
+        else:
+            assert not any(frame[0] in WITH_LINES for chain in chains for frame in chain), chains[0]
+    facts = profile.facts
+    assert facts["files_debug_mismatched"] == 1, facts
+    assert facts["files_with_mini_debug_info"] == ("s_mini" in found), facts
+    assert "s_other_build: its separate debug file belongs to another build" in profile.log, profile.log
+    # The shape of a file changes names, never how far its stacks are walked.
+    assert facts["rooted_pct"] > 99, facts
+
+
+if __name__ == "__main__":
+    harness.main()
