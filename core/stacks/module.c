@@ -22,15 +22,17 @@ static enum module_kind kind_of(const struct pfc_target_event *event)
 	if (str_equal(event->text, "[vdso]")) {
 		return MODULE_VDSO;
 	}
-	if (event->text[0] == '/' && event->text[1] != '/') {
-		return MODULE_FILE;
+	if (event->text[0] != '/' || event->text[1] == '/' || str_starts(event->text, "/dev/zero") ||
+	    str_starts(event->text, "/anon_hugepage")) {
+		return MODULE_ANONYMOUS;
 	}
-	return MODULE_ANONYMOUS;
+	return MODULE_FILE;
 }
 
 static bool is_same(const struct module *module, const struct pfc_target_event *event)
 {
-	return module->inode == event->inode && module->dev_major == event->dev_major &&
+	return (module->kind != MODULE_ANONYMOUS || module->pid == event->pid) &&
+	       module->inode == event->inode && module->dev_major == event->dev_major &&
 	       module->dev_minor == event->dev_minor &&
 	       strncmp(module->path, event->text, PATH_BYTES_MAX) == 0;
 }
@@ -58,6 +60,7 @@ static int add_module(struct modules *modules, const struct pfc_target_event *ev
 	module->dev_minor = event->dev_minor;
 	module->kind = kind_of(event);
 	module->image.fd = -1;
+	module->map_fd = -1;
 	return 0;
 }
 
@@ -68,6 +71,8 @@ int modules_of_event(struct modules *modules, const struct pfc_target_event *eve
 	int status = hash_reserve(&modules->index);
 	uint32_t at, row;
 
+	/* Code without a file is another in each process. */
+	value ^= kind_of(event) == MODULE_ANONYMOUS ? hash_mix((uint64_t)(uint32_t)event->pid) : 0;
 	if (status != 0) {
 		return status;
 	}
@@ -149,11 +154,36 @@ static int open_file(struct modules *modules, struct module *module, const struc
 	return 0;
 }
 
+void module_find_map(struct module *module, const struct pfc_target_service *target)
+{
+	struct pfc_target_event event = { .struct_size = sizeof(event), .kind = PFC_TARGET_MAP };
+
+	if (module->map_fd >= 0 || target == NULL || !PFC_HAS(target, open_related)) {
+		return;
+	}
+	event.pid = module->pid;
+	event.tid = module->pid;
+	event.text = module->path;
+	module->map_fd = target->open_related(target->ctx, &event, PFC_TARGET_PERF_MAP, NULL);
+}
+
+/* While the process lives: later nobody knows what pid it saw itself. */
+static void open_bare(struct modules *modules, struct module *module, const struct pfc_target_service *target)
+{
+	module->state = MODULE_BARE;
+	if (modules->open_count >= OPEN_MAX_FILES || modules->timeouts >= TIMEOUTS_MAX) {
+		return;
+	}
+	module_find_map(module, target);
+	modules->open_count += module->map_fd >= 0;
+	modules->timeouts += module->map_fd == PFC_ETIMEDOUT;
+}
+
 static void open_module(struct modules *modules, struct module *module, const struct module_mapping *mapping,
 			const struct pfc_target_service *target)
 {
 	if (module->kind == MODULE_ANONYMOUS) {
-		module->state = MODULE_BARE;
+		open_bare(modules, module, target);
 		return;
 	}
 	module->status = module->kind == MODULE_VDSO ? open_vdso(module, mapping)
@@ -180,8 +210,9 @@ int modules_use(struct modules *modules, uint32_t number, const struct module_ma
 	if (module->state == MODULE_UNUSED) {
 		open_module(modules, module, mapping, target);
 	}
-	return intern_module(intern, module->kind, module->path, module->headers.build_id,
-			     module->kind == MODULE_FILE ? module->path : "", &module->row);
+	return intern_module(intern, module->kind, module->map_fd >= 0 ? "[jit]" : module->path,
+			     module->headers.build_id, module->kind == MODULE_FILE ? module->path : "",
+			     &module->row);
 }
 
 struct unwind_table *module_table(struct module *module)
@@ -225,6 +256,9 @@ void modules_finish(struct modules *modules)
 		}
 		if (modules->rows[i].image.fd >= 0) {
 			close(modules->rows[i].image.fd);
+		}
+		if (modules->rows[i].map_fd >= 0) {
+			close(modules->rows[i].map_fd);
 		}
 	}
 	free(modules->rows);

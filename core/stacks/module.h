@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The modules behind mappings: one for each file that the target maps executable (and the vDSO, and anonymous code). A
+ * The modules behind mappings: one for each file that the target maps executable, the vDSO, and each process's own code. A
  * module is opened when the first sample falls into it, while the target still lives, and kept open to the end.
  */
 #ifndef CORE_STACKS_MODULE_H
@@ -17,11 +17,11 @@ enum module_state {
 	MODULE_UNUSED = 0, /* no sample fell into it yet */
 	MODULE_OPEN = 1,   /* image and headers are there */
 	MODULE_CLOSED = 2, /* could not be opened or read: addresses stay file offsets, without names */
-	MODULE_BARE = 3,   /* no file: anonymous code */
+	MODULE_BARE = 3,   /* no ELF file: code that the process made itself */
 };
 
 struct module {
-	char *path; /* as the target sees it */
+	char *path;  /* as the target sees it */
 	int32_t pid; /* of a process that mapped it; of anonymous code the only one */
 	uint64_t inode;
 	uint32_t dev_major, dev_minor;
@@ -31,6 +31,7 @@ struct module {
 	uint32_t row; /* in the table modules; 0 while unused */
 	struct elf_image image;
 	struct elf_headers headers;
+	int map_fd; /* of a bare module: the process's perf map; -1: none (yet) */
 	struct unwind_table
 		*table; /* compiled when the first walk meets the module; NULL: none, or not yet */
 	bool has_tried_table;
@@ -62,6 +63,9 @@ int modules_of_event(struct modules *modules, const struct pfc_target_event *eve
  */
 int modules_use(struct modules *modules, uint32_t number, const struct module_mapping *mapping,
 		const struct pfc_target_service *target, struct intern *intern);
+
+/** Look for the perf map of a bare module, if that was not found before: it may be made late. */
+void module_find_map(struct module *module, const struct pfc_target_service *target);
 
 /** The module's unwind table, or NULL: it has none, or one that cannot be read. Valid until modules_finish. */
 struct unwind_table *module_table(struct module *module);

@@ -8,6 +8,7 @@
 #include <profcore/status.h>
 
 #include "stacks/dwarf.h"
+#include "stacks/perf_map.h"
 #include "stacks/source.h"
 
 /* Past this a file gets no names: no linked program comes near it. */
@@ -152,6 +153,17 @@ static int open_common(void *ctx, const char *build_id)
 		       : PFC_ENOENT;
 }
 
+/* The addresses of the locations at hand; the caller frees them. */
+static uint64_t *list_addresses(const struct work *work, uint32_t count)
+{
+	uint64_t *addresses = malloc(count * sizeof(*addresses));
+
+	for (uint32_t i = 0; i < count && addresses != NULL; i++) {
+		addresses[i] = work->request->intern->location_address[work->locations[i]];
+	}
+	return addresses;
+}
+
 static int resolve_lines(struct work *work, uint32_t count)
 {
 	struct dwarf_request request = { .image = work->source->lines,
@@ -160,15 +172,11 @@ static int resolve_lines(struct work *work, uint32_t count)
 					 .deadline_ns = work->request->deadline_ns,
 					 .on_chain = take_chain,
 					 .ctx = work };
-	uint64_t *addresses;
+	uint64_t *addresses = list_addresses(work, count);
 	int status;
 
-	addresses = malloc(count * sizeof(*addresses));
 	if (addresses == NULL) {
 		return PFC_ENOMEM;
-	}
-	for (uint32_t i = 0; i < count; i++) {
-		addresses[i] = work->request->intern->location_address[work->locations[i]];
 	}
 	request.addresses = addresses;
 	status = dwarf_resolve(&request);
@@ -255,7 +263,42 @@ static int symbolize_source(struct work *work, const struct source *source, uint
 	return status;
 }
 
-static int symbolize_file(struct work *work, const struct module *module, uint32_t count)
+/* perf_map.h: on_name. */
+static int take_map_name(void *ctx, uint32_t index, const char *name)
+{
+	struct work *work = ctx;
+	struct found found = { 0 };
+	int status = names_find(&work->names, name, &found.function);
+
+	return status == 0 ? add_found(work, work->locations[index], &found) : status;
+}
+
+/* Code that the process made itself: what its perf map says. */
+static int symbolize_bare(struct work *work, struct module *module, uint32_t count)
+{
+	struct perf_map_request request = { .count = count,
+					    .deadline_ns = work->request->deadline_ns,
+					    .on_name = take_map_name,
+					    .ctx = work };
+	uint64_t *addresses = list_addresses(work, count);
+	bool any = false;
+	int status = addresses != NULL ? 0 : PFC_ENOMEM;
+
+	module_find_map(module, work->request->target);
+	if (status == 0 && module->map_fd >= 0) {
+		request.fd = module->map_fd;
+		request.addresses = addresses;
+		status = perf_map_resolve(&request);
+		work->notes.perf_maps++;
+		work->notes.files_late += status == PFC_ETIMEDOUT;
+		work->notes.files_too_large += status == PFC_ENOSPC;
+		status = status == PFC_ETIMEDOUT || status == PFC_ENOSPC ? 0 : status;
+	}
+	free(addresses);
+	return status == 0 ? take_symbols(work, count, &any) : status;
+}
+
+static int symbolize_file(struct work *work, struct module *module, uint32_t count)
 {
 	struct source source;
 	bool any = false;
@@ -265,6 +308,9 @@ static int symbolize_file(struct work *work, const struct module *module, uint32
 		work->notes.files_unopened += module->state == MODULE_CLOSED;
 		work->notes.files_too_large += module->state != MODULE_CLOSED;
 		return take_symbols(work, count, &any);
+	}
+	if (module->state == MODULE_BARE) {
+		return symbolize_bare(work, module, count);
 	}
 	if (module->state != MODULE_OPEN) {
 		return take_symbols(work, count, &any);
@@ -277,7 +323,7 @@ static int symbolize_file(struct work *work, const struct module *module, uint32
 	return status;
 }
 
-static const struct module *module_of_row(const struct work *work, uint32_t row)
+static struct module *module_of_row(const struct work *work, uint32_t row)
 {
 	for (uint32_t i = 0; i < work->request->modules->count; i++) {
 		if (work->request->modules->rows[i].row == row) {
@@ -302,7 +348,7 @@ static int symbolize_modules(struct work *work)
 
 	for (uint32_t start = 0; start + 1 < intern->location_count && status == 0; start = end) {
 		uint32_t row = intern->location_module[work->order[start]];
-		const struct module *module = row != 0 ? module_of_row(work, row) : NULL;
+		struct module *module = row != 0 ? module_of_row(work, row) : NULL;
 		bool any = false;
 
 		for (end = start + 1; end + 1 < intern->location_count; end++) {

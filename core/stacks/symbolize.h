@@ -25,6 +25,7 @@ struct symbolize_notes {
 	uint32_t files_without;      /* opened, and no name in it */
 	uint32_t files_debug;        /* read from a separate debug file */
 	uint32_t files_mini;         /* symbols from MiniDebugInfo */
+	uint32_t perf_maps;          /* of just-in-time compilers */
 	uint32_t files_mismatched;   /* their debug file belongs to another build */
 	uint32_t files_unopened;
 	uint32_t files_too_large;  /* DWARF beyond the bound: symbols only */
@@ -35,7 +36,7 @@ struct symbolize_notes {
 
 struct symbolize_request {
 	struct intern *intern;
-	const struct modules *modules;
+	struct modules *modules;
 	const struct kernel *kernel;
 	const struct pfc_target_service *target; /* for debug files; NULL: none */
 	const struct pfc_host *host; /* told of files that give fewer names than they could; NULL: nobody */

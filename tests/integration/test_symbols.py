@@ -182,5 +182,33 @@ def test_every_shape_gives_what_it_has(tmp):
     assert facts["rooted_pct"] > 99, facts
 
 
+SCRIPT = """
+function countDown(n) { return n < 2 ? n : countDown(n - 1) + countDown(n - 2); }
+function work() { let sum = 0; for (let i = 0; i < 100; i++) sum += countDown(18); return sum; }
+const end = Date.now() + %d;
+let sum = 0;
+while (Date.now() < end) sum += work();
+"""
+
+
+def test_just_in_time_code_of_node(tmp):
+    """V8 says what it compiled in /tmp/perf-PID.map; its frames are walked by their frame pointers."""
+    node = os.path.realpath(harness.need_tool("node"))
+    (tmp / "hot.js").write_text(SCRIPT % (SECONDS * 1000))
+    profile = Profile(tmp, f"{node} --perf-basic-prof --logfile={tmp}/v8.log --no-logfile-per-isolate {tmp}/hot.js", "frequency = 1999", duration="20s")
+    functions = profile.function_of()
+    inner = within = 0
+    for sample in profile.tables["samples"]:
+        names = [functions[row["location"]] for row in profile.frames(sample["stack"])]
+        inner += bool(names) and "countDown" in names[0]
+        within += bool(names) and "countDown" in names[0] and sum("hot.js" in name for name in names) > 1
+        os.path.exists(f"/tmp/perf-{sample['pid']}.map") and os.unlink(f"/tmp/perf-{sample['pid']}.map")
+    count = len(profile.tables["samples"])
+    assert inner > 0.4 * count, f"{inner} of {count} samples are in countDown"
+    assert within > 0.9 * inner, f"{within} of {inner} have a caller in the script"
+    assert profile.facts["perf_maps"] == 1 and profile.facts["rooted_pct"] > 95, profile.facts
+    assert profile.facts["unknown_pct"] < 2, profile.facts
+
+
 if __name__ == "__main__":
     harness.main()
