@@ -16,6 +16,8 @@ enum location_mark {
 
 struct tally {
 	uint64_t samples, rooted, kernel_only;
+	uint64_t cut[UNWIND_ENDS +
+		     1]; /* samples without a root, by why their walk ended; 0: they were not walked */
 	uint64_t frames, unknown;
 };
 
@@ -158,7 +160,11 @@ static int tally_stacks(const struct intern *intern, const uint8_t *marks, struc
 		ret->samples += samples;
 		ret->frames += samples * depth[i];
 		ret->unknown += samples * unknown[i];
-		ret->rooted += (marks[root] & (MARK_USER_ROOT | MARK_KERNEL_ROOT)) != 0 ? samples : 0;
+		if ((marks[root] & (MARK_USER_ROOT | MARK_KERNEL_ROOT)) != 0) {
+			ret->rooted += samples;
+		} else {
+			ret->cut[intern->stack_end[i] <= UNWIND_ENDS ? intern->stack_end[i] : 0] += samples;
+		}
 		ret->kernel_only += i > 0 && is_kernel(intern, root) ? samples : 0;
 	}
 	free(depth);
@@ -190,19 +196,23 @@ static int state_numbers(const struct pfc_stacks_session *session, const struct 
 		{ "stacks", (double)session->intern.stack_count - 1, true },
 		{ "locations", (double)session->intern.location_count - 1, true },
 		{ "symbolize_ms", symbolize_ms, true },
-		{ "truncated", (double)(tally->samples - rooted), true },
-		{ "truncated.no_root", (double)(tally->samples - rooted), true },
-		{ "truncated.stack_copy", (double)counts->ends[UNWIND_END_COPY], false },
-		{ "truncated.unmapped", (double)counts->ends[UNWIND_END_UNMAPPED], false },
-		{ "truncated.no_cfi", (double)counts->ends[UNWIND_END_NO_CFI], false },
-		{ "truncated.broken", (double)counts->ends[UNWIND_END_BROKEN], false },
-		{ "truncated.depth", (double)counts->ends[UNWIND_END_DEPTH], false },
+		{ "not_rooted", (double)(tally->samples - rooted), true },
+		{ "truncated.no_root", (double)tally->cut[0], true },
+		{ "truncated.stack_copy", (double)tally->cut[UNWIND_END_COPY + 1], false },
+		{ "truncated.unmapped", (double)tally->cut[UNWIND_END_UNMAPPED + 1], false },
+		{ "truncated.no_cfi", (double)tally->cut[UNWIND_END_NO_CFI + 1], false },
+		{ "truncated.broken", (double)tally->cut[UNWIND_END_BROKEN + 1], false },
+		{ "truncated.depth", (double)tally->cut[UNWIND_END_DEPTH + 1], false },
 		{ "walked", (double)counts->walked, false },
 		{ "walked_before_exec_was_known", (double)counts->walked_early, false },
 		{ "walked_by_frame_pointer", (double)counts->by_frame_pointer, false },
 		{ "stack_bytes_max", (double)counts->stack_bytes_max, false },
-		{ "truncated.user", (double)counts->user_truncated, false },
-		{ "truncated.kernel", (double)counts->kernel_truncated, false },
+		{ "stack_bytes_mean",
+		  counts->walked_whole > 0 ? (double)counts->stack_bytes_used / (double)counts->walked_whole
+					   : 0,
+		  false },
+		{ "user_truncated", (double)counts->user_truncated, false },
+		{ "kernel_truncated", (double)counts->kernel_truncated, false },
 		{ "kernel_only", (double)tally->kernel_only, false },
 		{ "unmapped_frames", (double)counts->unmapped_frames, false },
 		{ "junk_frames_cut", (double)counts->junk_frames, false },

@@ -224,7 +224,8 @@ static int stack_reserve(struct intern *intern)
 	    array_reserve(&intern->stack_parent, &intern->stack_rooms[0], need, sizeof(uint32_t)) != 0 ||
 	    array_reserve(&intern->stack_location, &intern->stack_rooms[1], need, sizeof(uint32_t)) != 0 ||
 	    array_reserve(&intern->stack_samples, &intern->stack_rooms[2], need, sizeof(uint32_t)) != 0 ||
-	    array_reserve(&intern->stack_root, &intern->stack_rooms[3], need, sizeof(uint32_t)) != 0) {
+	    array_reserve(&intern->stack_root, &intern->stack_rooms[3], need, sizeof(uint32_t)) != 0 ||
+	    array_reserve(&intern->stack_end, &intern->stack_rooms[4], need, 1) != 0) {
 		return PFC_ENOMEM;
 	}
 	return 0;
@@ -237,6 +238,7 @@ static void stack_add(struct intern *intern, uint32_t parent, uint32_t location)
 	intern->stack_parent[row] = parent;
 	intern->stack_location[row] = location;
 	intern->stack_samples[row] = 0;
+	intern->stack_end[row] = 0;
 	intern->stack_root[row] = parent == 0 ? location : intern->stack_root[parent];
 }
 
@@ -303,6 +305,7 @@ void intern_finish(struct intern *intern)
 	free(intern->stack_location);
 	free(intern->stack_samples);
 	free(intern->stack_root);
+	free(intern->stack_end);
 	memset(intern, 0, sizeof(*intern));
 }
 

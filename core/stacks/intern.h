@@ -49,8 +49,9 @@ struct intern {
 	uint32_t *stack_parent, *stack_location;
 	uint32_t *stack_samples; /* how many samples have this very stack */
 	uint32_t *stack_root;    /* location of its outermost frame */
+	uint8_t *stack_end;      /* why its last walk ended: enum unwind_end + 1; 0: it was not walked */
 	uint32_t stack_count, stacks_written;
-	uint32_t stack_rooms[4];
+	uint32_t stack_rooms[5];
 };
 
 /** Row 0 of each table: "", the unknown module, the unknown location, the empty stack. 0 or PFC_ENOMEM. */

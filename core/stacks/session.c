@@ -305,6 +305,7 @@ static int keep_sample(struct pfc_stacks_session *session, const struct pending 
 	if ((sample->flags & PENDING_WALKED) != 0) {
 		session->counts.walked++;
 		session->counts.ends[sample->end]++;
+		session->intern.stack_end[stack] = (uint8_t)(sample->end + 1);
 	}
 	if (thread != NULL && thread->is_new) {
 		write_name(session, thread);

@@ -40,6 +40,8 @@ struct session_counts {
 	uint64_t walked_early;     /* the process had exec'd, told later: only the innermost frame was kept */
 	uint64_t by_frame_pointer; /* steps of walks through code without information */
 	uint64_t stack_bytes_max;  /* most that a complete walk used of its copy */
+	uint64_t stack_bytes_used; /* what all complete walks used of theirs */
+	uint64_t walked_whole;     /* complete walks */
 };
 
 /** The target's events, which a stage has once: whoever takes them gives them to all its sessions. */

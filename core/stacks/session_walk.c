@@ -100,7 +100,12 @@ static void walk_in(struct pfc_stacks_session *session, struct space *space, uin
 static void count_walk(struct pfc_stacks_session *session, const struct unwind_walk *walk)
 {
 	session->counts.by_frame_pointer += walk->by_frame_pointer;
-	if (walk->end == UNWIND_END_ROOT && walk->stack_used > session->counts.stack_bytes_max) {
+	if (walk->end != UNWIND_END_ROOT) {
+		return;
+	}
+	session->counts.walked_whole++;
+	session->counts.stack_bytes_used += walk->stack_used;
+	if (walk->stack_used > session->counts.stack_bytes_max) {
 		session->counts.stack_bytes_max = walk->stack_used;
 	}
 }

@@ -171,7 +171,7 @@ def test_server_without_frame_pointers(tmp):
     profile = Profile.of_run(tmp)
     facts = profile.facts
     # Each thread may find each hole once or a few times before it is read: crowded, that weighs more than one in a hundred.
-    cut = facts["truncated"]["no_root"]
+    cut = facts["not_rooted"]
     assert facts["rooted_pct"] >= 99 or cut <= 20, facts
     weights = profile.self_weights(truth["functions"])
     for name, value in truth["functions"].items():
