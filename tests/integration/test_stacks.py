@@ -21,7 +21,7 @@ CHAINS = {
     "context": (BURN + ["on_own_stack"], 0.97),
     "threads": (["short_life", "start_thread"], 0.5),
     "vdso": (["mode_vdso"] + FROM_MODE, 0.97),
-    "library": (["inside", "spin_in_library", "mode_library"] + FROM_MODE, 0.9),
+    "library": (["inside", "spin_in_library", "mode_library"] + FROM_MODE, 0.7),  # the rest is the loader at work
     "jit": (["made at run time", "mode_jit"] + FROM_MODE, 0.95),
     "assembly": (["mode_assembly"] + FROM_MODE, 0.97),
 }
