@@ -162,13 +162,17 @@ def test_every_shape_gives_what_it_has(tmp):
     launcher = tmp / "launcher.py"
     launcher.write_text(ALL_AT_ONCE.format(SECONDS, [str(path) for path in expected]))
     profile = Profile(tmp, f"{sys.executable} {launcher}", "frequency = 1999", duration="20s")
+    if profile.facts.get("files_not_opened", 0) > 0:
+        # Said, not silent; opening has two seconds, which a machine with ten other test suites may not give. Once more then.
+        print(f"# not opened: {profile.facts['files_not_opened']}, once more")
+        profile = Profile(tmp, f"{sys.executable} {launcher}", "frequency = 1999", duration="20s")
     found = functions_by_module(profile)
     for path, chain in expected.items():
         chains = found[path.name]
         assert len(chains) > 50, f"{path.name}: {len(chains)} samples"
         if chain is not None:
             seen = share(chains, chain)
-            assert seen > 0.9, f"{path.name}: {seen:.3f} begin with {chain}; {chains[:3]}"
+            assert seen > 0.9, f"{path.name}: {seen:.3f} begin with {chain}; {chains[:3]}; {profile.facts}; {profile.log}"
             if chain is WITH_LINES:
                 assert all(frame[1].endswith("hot.c") and frame[2] > 0 for chain in chains for frame in chain[:2]
                            if frame[0] in WITH_LINES), f"{path.name}: {chains[0]}"
