@@ -97,7 +97,7 @@ int health_read(const struct profile *profile, const struct pfc_reader *reader, 
 		.rooted_pct = fact(reader, "rooted_pct"),
 		.unknown_pct = fact(reader, "unknown_pct"),
 		.throttled = fact(reader, "throttled"),
-		.truncated = fact(reader, "truncated.no_root"),
+		.truncated = fact(reader, "not_rooted"),
 		.frequency_hz = fact(reader, "frequency_hz"),
 		.lost = profile->lost,
 		.partial = profile->partial,
@@ -143,8 +143,8 @@ static const struct {
 	{ "truncated.unmapped", "address in no mapping" },
 	{ "truncated.broken", "rules that lead nowhere" },
 	{ "truncated.depth", "too many frames" },
-	{ "truncated.user", "cut by the kernel or the CPU" },
-	{ "truncated.kernel", "kernel part cut" },
+	{ "user_truncated", "cut by the kernel or the CPU" },
+	{ "kernel_truncated", "kernel part cut" },
 };
 
 void health_truncation(const struct pfc_reader *reader, struct text *to)
