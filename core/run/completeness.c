@@ -64,7 +64,8 @@ void completeness_warning(const struct run_stage *stage, const struct run_output
 	double least_pct = json_is_number(least) ? json_number_value(least) : MIN_ROOTED_PCT;
 
 	to[0] = '\0';
-	if (!str_equal(output->plan->port->type, TYPE_STACKS) || !json_is_number(rooted) ||
+	if (!str_equal(output->plan->port->type, TYPE_STACKS) || json_object_get(facts, "absent") != NULL ||
+	    !json_is_number(rooted) ||
 	    json_number_value(rooted) >= least_pct) {
 		return;
 	}

@@ -104,6 +104,7 @@ static void perf_close(void *ctx)
 	free(state->rings);
 	free(state->group);
 	free(state->stream.moments);
+	free(state->changes.places);
 	free(state);
 }
 

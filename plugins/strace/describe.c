@@ -47,7 +47,8 @@ static const char *name_descriptor(void *ctx, int fd)
 {
 	const struct view *view = ctx;
 
-	return fds_name(view->tracer->fds, view->call->pid, fd);
+	return view->call->is_late ? fds_known(view->tracer->fds, view->call->pid, fd)
+				   : fds_name(view->tracer->fds, view->call->pid, fd);
 }
 
 void describe_args(const struct tracer *tracer, const struct slow_call *call, char *to, size_t to_bytes)
@@ -71,7 +72,9 @@ void describe_target(const struct tracer *tracer, const struct slow_call *call, 
 
 	if (!text) {
 		argument = decode_fd_argument(syscall_name(call->abi, call->nr, name, sizeof(name)));
-		text = argument < 0 ? NULL : fds_name(tracer->fds, call->pid, (int32_t)call->args[argument]);
+		text = argument < 0    ? NULL
+		       : call->is_late ? fds_known(tracer->fds, call->pid, (int32_t)call->args[argument])
+				       : fds_name(tracer->fds, call->pid, (int32_t)call->args[argument]);
 	}
 	snprintf(to, to_bytes, "%s", text ? text : "");
 }

@@ -130,6 +130,13 @@ const char *fds_name(struct fds *fds, int32_t pid, int32_t fd)
 	return entry->name[0] ? entry->name : NULL;
 }
 
+const char *fds_known(const struct fds *fds, int32_t pid, int32_t fd)
+{
+	const struct entry *entry = fds && pid > 0 && fd >= 0 ? slot(fds, pid, fd) : NULL;
+
+	return entry && entry->pid == pid && entry->fd == fd && entry->name[0] ? entry->name : NULL;
+}
+
 void fds_forget(struct fds *fds, int32_t pid, int32_t fd)
 {
 	struct entry *entry;

@@ -27,6 +27,9 @@ void fds_destroy(struct fds *fds);
  */
 const char *fds_name(struct fds *fds, int32_t pid, int32_t fd);
 
+/** Only a name that was looked up before and not forgotten; NULL without. For calls whose descriptor is another by now. */
+const char *fds_known(const struct fds *fds, int32_t pid, int32_t fd);
+
 /** Ask anew next time. fd -1: all descriptors of the process. */
 void fds_forget(struct fds *fds, int32_t pid, int32_t fd);
 

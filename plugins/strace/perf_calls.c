@@ -157,16 +157,17 @@ static void end_book(struct perf_state *state, struct task *task, uint64_t now_n
 
 /* ---- calls ---- */
 
-static void keep_slow(struct perf_state *state, const struct task *task, uint64_t duration_ns, int64_t result)
+static void keep_slow(struct perf_state *state, const struct task *task, const struct use *use)
 {
 	struct slow_call call = { .time_ns = task->enter_ns,
-				  .duration_ns = duration_ns,
+				  .duration_ns = use->duration_ns,
 				  .blocked_ns = task->off_ns,
 				  .pid = task->pid,
 				  .tid = task->tid,
 				  .nr = task->nr,
 				  .abi = task->abi,
-				  .result = result };
+				  .result = use->result,
+				  .is_late = use->is_late };
 
 	memcpy(call.args, task->args, sizeof(call.args));
 	keep_status(state, tracer_slow_call(state->tracer, &call));
@@ -177,8 +178,12 @@ static void record(struct perf_state *state, struct task *task, struct thread *b
 {
 	struct cell *cell = account_cell(state->tracer->account, task->pid, task->abi, task->nr);
 	uint64_t duration_ns = moment->time_ns - task->enter_ns;
-	struct use use = { task->pid,      task->abi,   task->nr,    task->args,
-			   moment->result, duration_ns, task->off_ns };
+	struct use use = {
+		task->pid,      task->abi,
+		task->nr,       task->args,
+		moment->result, duration_ns,
+		task->off_ns,   stream_has_changed(state, task->pid, (int32_t)task->args[0], moment->time_ns)
+	};
 
 	if (!cell) {
 		keep_status(state, PFC_ENOMEM);
@@ -190,7 +195,7 @@ static void record(struct perf_state *state, struct task *task, struct thread *b
 	cell_add_call(cell, duration_ns, moment->result);
 	uses_begin(state->tracer, &state->kinds, &use);
 	if (duration_ns >= state->tracer->settings.slow_ns) {
-		keep_slow(state, task, duration_ns, moment->result);
+		keep_slow(state, task, &use);
 	}
 	keep_status(state, uses_add(state->tracer, &state->kinds, &use));
 }

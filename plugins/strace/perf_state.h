@@ -35,6 +35,19 @@ struct moment {
 	uint64_t args[6];
 };
 
+/** A descriptor that became another at some time. */
+struct change {
+	int32_t pid;      /* 0: empty place */
+	int32_t fd;       /* -1: all of the process */
+	uint64_t time_ns; /* the last time */
+};
+
+/** Those among the moments that are held, open addressing. */
+struct changes {
+	struct change *places;
+	size_t room; /* a power of two */
+};
+
 /** Moments that may still be preceded by others. */
 struct stream {
 	struct moment *moments;
@@ -50,6 +63,7 @@ struct perf_state {
 	struct perf_attach exit; /* with the context switches */
 	char *group;             /* folder of the control group, borrowed by the attaches; NULL: threads */
 	struct stream stream;
+	struct changes changes;
 	struct task_table tasks;
 	struct call_kinds kinds;
 	int32_t held_pid; /* its calls count from its exec on; 0: none */
@@ -71,6 +85,12 @@ struct perf_state {
 int stream_drain(struct perf_state *state);
 /** Hand on, in order, what is older than before_ns. */
 void stream_pass(struct perf_state *state, uint64_t before_ns);
+
+/**
+ * Whether a descriptor has become another since, by what the kernel has told so far: names are looked up when records are read,
+ * up to a tenth of a second after the call.
+ */
+bool stream_has_changed(const struct perf_state *state, int32_t pid, int32_t fd, uint64_t since_ns);
 
 /* ---- perf_calls.c ---- */
 

@@ -192,6 +192,73 @@ static int earlier(const void *a, const void *b)
 	return (x->time_ns > y->time_ns) - (x->time_ns < y->time_ns);
 }
 
+static struct change *place_of(const struct changes *changes, int32_t pid, int32_t fd)
+{
+	uint64_t key = ((uint64_t)(uint32_t)pid << 32 | (uint32_t)fd) * 0x9e3779b97f4a7c15ull;
+	size_t at = (size_t)(key >> 32) & (changes->room - 1);
+
+	while (changes->places[at].pid && (changes->places[at].pid != pid || changes->places[at].fd != fd)) {
+		at = (at + 1) & (changes->room - 1);
+	}
+	return &changes->places[at];
+}
+
+static void note_change(struct perf_state *state, const struct moment *moment)
+{
+	bool is_enter = moment->kind == MOMENT_ENTER;
+	const struct call_kind *kind =
+		kinds_of(&state->kinds, is_enter ? moment->abi : ABI_NATIVE, moment->nr);
+	struct change *place;
+	int64_t fd;
+
+	if (is_enter && kind->closes_fd) {
+		fd = (int32_t)moment->args[0];
+	} else if (is_enter && kind->closes_all) {
+		fd = -1;
+	} else if (!is_enter && kind->makes_fd && moment->result >= 0) {
+		fd = moment->result;
+	} else {
+		return;
+	}
+	place = place_of(&state->changes, moment->pid, (int32_t)fd);
+	*place = (struct change){ moment->pid, (int32_t)fd, moment->time_ns };
+}
+
+/* All changes among the moments that are held, in order of time. */
+static void find_changes(struct perf_state *state)
+{
+	struct changes *changes = &state->changes;
+	size_t room = 64;
+
+	while (room < state->stream.count * 2) {
+		room *= 2;
+	}
+	if (room > changes->room) {
+		free(changes->places);
+		changes->places = malloc(room * sizeof(*changes->places));
+		changes->room = changes->places ? room : 0;
+	}
+	if (!changes->places) {
+		state->status = PFC_ENOMEM;
+		return;
+	}
+	memset(changes->places, 0, changes->room * sizeof(*changes->places));
+	for (size_t i = 0; i < state->stream.count; i++) {
+		if (state->stream.moments[i].kind == MOMENT_ENTER ||
+		    state->stream.moments[i].kind == MOMENT_EXIT) {
+			note_change(state, &state->stream.moments[i]);
+		}
+	}
+}
+
+bool stream_has_changed(const struct perf_state *state, int32_t pid, int32_t fd, uint64_t since_ns)
+{
+	const struct changes *changes = &state->changes;
+
+	return changes->room && (place_of(changes, pid, fd)->time_ns > since_ns ||
+				 place_of(changes, pid, -1)->time_ns > since_ns);
+}
+
 void stream_pass(struct perf_state *state, uint64_t before_ns)
 {
 	struct stream *stream = &state->stream;
@@ -201,6 +268,7 @@ void stream_pass(struct perf_state *state, uint64_t before_ns)
 		return;
 	}
 	qsort(stream->moments, stream->count, sizeof(*stream->moments), earlier);
+	find_changes(state);
 	while (passed < stream->count && stream->moments[passed].time_ns < before_ns) {
 		calls_take(state, &stream->moments[passed++]);
 	}

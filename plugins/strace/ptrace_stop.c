@@ -229,7 +229,7 @@ static void record(struct tracing *tracing, struct task *task, int64_t result, u
 	struct thread *book = account_thread(account, task->pid, task->tid);
 	struct times times = measure(tracing, task, now_ns);
 	struct use use = { task->pid, task->abi,         task->nr,        task->args,
-			   result,    times.duration_ns, times.blocked_ns };
+			   result,    times.duration_ns, times.blocked_ns, false };
 
 	if (!cell || !book) {
 		keep_status(tracing, PFC_ENOMEM);

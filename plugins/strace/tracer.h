@@ -75,6 +75,7 @@ struct slow_call {
 	char waker[COMM_BYTES];
 	const char *text; /* bytes that a pointer argument pointed to (a path, a buffer's beginning); NULL */
 	uint32_t text_bytes;
+	bool is_late;      /* its descriptor is another by now: only a name that is known already holds */
 	bool is_stopped;   /* the thread stands still at this call's end: its memory is the call's */
 	uint32_t text_arg; /* which argument that was */
 	const char

@@ -5,6 +5,8 @@
 
 #include "fds.h"
 
+#define USES_UNNAMED "(closed before it could be named)"
+
 static void add(struct file_use *file, char io, const struct use *use)
 {
 	uint64_t bytes = use->result > 0 ? (uint64_t)use->result : 0;
@@ -62,7 +64,9 @@ int uses_add(struct tracer *tracer, struct call_kinds *kinds, const struct use *
 		snprintf(lock, sizeof(lock), "futex 0x%llx", (unsigned long long)use->args[0]);
 		name = lock;
 	} else if (kind->has_fd && !kind->closes_fd) { /* a closed one has no name any more */
-		name = fds_name(tracer->fds, use->pid, (int32_t)use->args[0]);
+		name = use->is_late ? fds_known(tracer->fds, use->pid, (int32_t)use->args[0])
+				    : fds_name(tracer->fds, use->pid, (int32_t)use->args[0]);
+		name = !name && use->is_late ? USES_UNNAMED : name;
 	}
 	if (name) {
 		struct file_use *file = account_file(tracer->account, use->pid, name);

@@ -15,6 +15,7 @@ struct use {
 	int64_t result;
 	uint64_t duration_ns;
 	uint64_t blocked_ns;
+	bool is_late; /* its descriptor is another by now: only a name that is known already holds */
 };
 
 /** Before anything asks for the name of its descriptor. */

@@ -148,6 +148,42 @@ START_TEST(an_end_makes_room_for_the_next_of_that_number)
 }
 END_TEST
 
+/* A descriptor is named when the records are read: by then it may be another's. */
+START_TEST(descriptors_that_are_another_by_then)
+{
+	struct moment moments[] = {
+		{ .kind = MOMENT_ENTER,
+		  .time_ns = 2000,
+		  .pid = PID,
+		  .tid = TID,
+		  .nr = SYS_close,
+		  .args = { 3 } },
+		{ .kind = MOMENT_EXIT,
+		  .time_ns = 3000,
+		  .pid = PID,
+		  .tid = TID,
+		  .nr = SYS_openat,
+		  .result = 7 },
+		{ .kind = MOMENT_EXIT, .time_ns = 3100, .pid = PID, .tid = TID, .nr = SYS_read, .result = 9 },
+		{ .kind = MOMENT_ENTER, .time_ns = 4000, .pid = PID + 9, .tid = PID + 9, .nr = SYS_execve },
+	};
+
+	state.stream.moments = malloc(sizeof(moments));
+	memcpy(state.stream.moments, moments, sizeof(moments));
+	state.stream.count = state.stream.room = 4;
+	stream_pass(&state, 0);
+	ck_assert_uint_eq(state.stream.count, 4);
+	ck_assert(stream_has_changed(&state, PID, 3, 1999));
+	ck_assert(!stream_has_changed(&state, PID, 3, 2000));
+	ck_assert(stream_has_changed(&state, PID, 7, 2000));
+	ck_assert(!stream_has_changed(&state, PID, 9, 0)); /* bytes, not a descriptor */
+	ck_assert(!stream_has_changed(&state, PID, 4, 0));
+	ck_assert(stream_has_changed(&state, PID + 9, 4, 0)); /* an exec may close any */
+	free(state.stream.moments);
+	free(state.changes.places);
+}
+END_TEST
+
 START_TEST(threads_beyond_the_table_are_counted)
 {
 	for (int32_t i = 0; i < 10000; i++) {
@@ -172,6 +208,7 @@ int main(void)
 	tcase_add_test(tcase, a_held_command_counts_from_its_exec);
 	tcase_add_test(tcase, sigreturn_has_no_number_at_its_end);
 	tcase_add_test(tcase, an_end_makes_room_for_the_next_of_that_number);
+	tcase_add_test(tcase, descriptors_that_are_another_by_then);
 	tcase_add_test(tcase, threads_beyond_the_table_are_counted);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
