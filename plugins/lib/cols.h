@@ -11,7 +11,7 @@
 
 #include <profcore/artifact.h>
 
-#define COLS_MAX 8 /* columns read side by side */
+#define COLS_MAX 12 /* columns read side by side */
 
 /** A walk over the chunks of one table. */
 struct cols {

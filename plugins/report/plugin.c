@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory.h"
 #include "report.h"
 #include "strace.h"
 
@@ -150,6 +151,24 @@ static int32_t report_on(const struct pfc_host *host, const struct pfc_reader *r
 			      status == PFC_ENOMEM ? "memory ran out" : "a text could not be written", NULL);
 }
 
+static int32_t report_on_memory(const struct pfc_host *host)
+{
+	struct text text = { 0 };
+	int status = memory_write(host, (uint32_t)pfc_option_int(host, "rows", 40), &text);
+
+	if (status == PFC_OK) {
+		status = write_text(host, "memory_report", &text);
+	} else {
+		text_finish(&text);
+	}
+	return status == PFC_OK ? PFC_OK
+				: host->fail(host->ctx, status, "report on memory",
+					     status == PFC_ENOENT ? "the artifact has no table of totals" :
+					     status == PFC_ENOMEM ? "memory ran out" :
+								    "the text could not be written",
+					     NULL);
+}
+
 static int32_t process_stacks(const struct pfc_host *host)
 {
 	struct profile_options options = { .seed = host->now(host->ctx) };
@@ -185,6 +204,9 @@ static int32_t process(void *data)
 
 	if (host->input_count(host->ctx, "syscalls") > 0 && host->input(host->ctx, "syscalls", 0, &reader) == PFC_OK) {
 		return strace_report(host, reader);
+	}
+	if (host->input_count(host->ctx, "memory") > 0) {
+		return report_on_memory(host);
 	}
 	return process_stacks(host);
 }

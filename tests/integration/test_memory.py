@@ -3,6 +3,7 @@
 """Memory over time: what a run of the plugin `memory` says, against what the program itself knows."""
 
 import json
+import subprocess
 
 import harness
 from harness import check_in, check_near, profcore, profcore_json
@@ -184,6 +185,52 @@ def test_what_went_again_is_not_kept(tmp):
     grown = truth["steps"][-1]["rss"] - truth["steps"][0]["rss"]
     check_near(kept / MIB, grown * 8 / 7 / MIB, 0.5, "kept, MiB")
     assert sum(row["bytes"] for row in rows if row["kept"] == 0) >= 1.9 * MIB
+
+
+def section(text, title):
+    """The lines of a section of the report, by the beginning of its heading."""
+    parts = text.split("\n\n" + title, 1)
+    assert len(parts) == 2, f"no section {title!r} in {text}"
+    lines = parts[1].splitlines()
+    ends = [i for i, line in enumerate(lines) if set(line) == {"="} and i > 1]
+    return lines[: ends[0] - 1 if ends else None]
+
+
+def test_report_names_who_grew_and_what_was_not_seen(tmp):
+    """Half of what was touched goes again: growth and faults by function differ, and both are right."""
+    answer, truth = grow(tmp, "mmap", more="faults = all\nmode = resident\n[plugin:report]\n[plugin:flamegraph]\n", seconds=2, mib=4, steps=8,
+                         step_ms=40, free=50, hold_ms=4000)
+    run = tmp / "runs" / "latest"
+    text = (run / "memory_report.txt").read_text()
+    assert max(len(line) for line in text.splitlines()) <= 100, text
+    grown = [line for line in section(text, "Growth by function") if "grow_" in line]
+    faulted = [line for line in section(text, "Faults by function") if "grow_" in line]
+    assert len(faulted) == 3 and any("grow_little" in line for line in faulted), faulted
+    assert "grow_most" in grown[0] and not any("grow_little" in line for line in grown), grown
+    check_in("not seen  heap", text)
+    check_in("mode = resident", text)
+    check_in("heap             not seen", text)
+    assert "█" in text
+    assert (run / "flamegraph.faults.svg").exists()
+    assert list((tmp / "runs").glob("memory_*.txt")), "no link beside the runs"
+    states = {stage["name"]: stage["state"] for stage in answer["stages"]}
+    assert states["report[memory.timeline]"] == "complete", states
+
+
+def test_a_running_process_is_looked_at_by_its_pid(tmp):
+    """The short command, on a process that runs already: mappings before and after too."""
+    truth_path = tmp / "truth.json"
+    argv = [str(harness.workload("grow")), "--truth", str(truth_path), "--way", "mmap", "--mib", "24", "--steps", "60", "--step-ms", "50"]
+    with subprocess.Popen(argv) as process:
+        try:
+            profcore("memory-profile", 1, "--pid", process.pid, cwd=tmp, timeout=60).ok()
+        finally:
+            process.kill()
+    text = next((tmp / "profiling").glob("memory_*.txt")).read_text()
+    check_in("grow_most", "\n".join(section(text, "Growth by function")))
+    kinds = section(text, "Memory by kind of mapping")
+    anonymous = [line for line in kinds if line.startswith("anonymous")][0]
+    check_in("+", anonymous)
 
 
 if __name__ == "__main__":
