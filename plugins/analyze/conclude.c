@@ -306,17 +306,45 @@ static bool is_waiting(const struct view *view)
 	return strcmp(view->profile->signal, "off-cpu") == 0;
 }
 
+/* The first finding on memory (grown.c): a kill, growth, a leak, churn. */
+static const struct finding *memory_finding(const struct analysis *analysis)
+{
+	static const char *const kinds[] = { "oom_kill", "leak", "memory_growth", "memory_churn", "memory_limit" };
+
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		for (uint32_t i = 0; i < analysis->finding_count; i++) {
+			if (strcmp(analysis->findings[i].kind, kinds[k]) == 0) {
+				return &analysis->findings[i];
+			}
+		}
+	}
+	return NULL;
+}
+
+/* Whether anything says where time goes; else the run was about memory. */
+static bool is_about_time(const struct analysis *analysis)
+{
+	return analysis->book_count || (analysis->main && strcmp(analysis->main->profile->unit, "ns") == 0) ||
+	       (analysis->main && strcmp(analysis->main->profile->signal, "cpu") == 0);
+}
+
 static void make_verdict(struct analysis *analysis)
 {
 	struct text *to = &analysis->verdict;
 	const struct load *load = analysis->load_count ? &analysis->loads[0] : NULL;
 	char p50[UNITS_ROOM], p99[UNITS_ROOM];
+	const struct finding *memory = memory_finding(analysis);
 	uint32_t i;
 
-	if (analysis->main && !is_waiting(analysis->main)) {
+	if (memory && !is_about_time(analysis)) {
+		text_add(to, text_str(&memory->title));
+	} else if (analysis->main && !is_waiting(analysis->main)) {
 		say_culprit(analysis, to);
 	} else {
 		waiting_say(analysis, to);
+	}
+	if (memory && is_about_time(analysis) && strcmp(memory->severity, "info") != 0) {
+		text_format(to, "; %s", text_str(&memory->title));
 	}
 	if (load && load->latency.timed) {
 		text_format(to, "; requests take %s ms at the median and %s ms at p99",

@@ -20,9 +20,14 @@ const char *view_subject(const struct view *view)
 	static const char *const words[][2] = {
 		{ "cpu", "CPU time" },     { "faults", "page faults" },     { "off-cpu", "off-CPU time" },
 		{ "heap", "heap memory" }, { "alloc", "allocated memory" },
+		{ "in-use", "heap in use" }, { "churn", "allocated heap memory" },
+		{ "file-faults", "pages of files" }, { "mappings", "mapped memory" },
 	};
 	size_t i;
 
+	if (strcmp(view->profile->signal, "faults") == 0 && strcmp(view->profile->unit, "bytes") == 0) {
+		return "memory that came in by page faults";
+	}
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (strcmp(view->profile->signal, words[i][0]) == 0) {
 			return words[i][1];

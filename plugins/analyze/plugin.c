@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "analysis.h"
+#include "grown.h"
 
 PFC_MANIFEST("manifest.ini");
 
@@ -81,12 +82,14 @@ static int32_t process(void *data)
 	struct self *self = data;
 	const struct pfc_host *host = self->host;
 	struct analysis *analysis = &self->analysis;
+	bool has_memory = false;
 	int status;
 
 	analysis->run_id = host->text(host->ctx, PFC_TEXT_RUN_ID);
 	analysis->top = (uint32_t)pfc_option_int(host, "top", 10);
 	status = analysis_gather(analysis, host);
-	if (status == PFC_OK && !has_data(analysis)) {
+	status = status ? status : grown_judge(analysis, host, &has_memory);
+	if (status == PFC_OK && !has_memory && !has_data(analysis)) {
 		return fail(
 			host, PFC_ENODATA,
 			analysis->view_count + analysis->load_count

@@ -25,6 +25,7 @@ struct process {
 	uint64_t gone_ns;
 	char name[64];
 	int status_fd, stat_fd, rollup_fd; /* -1 when not open */
+	uint64_t last_break; /* that it asked brk for; 0: not seen */
 	bool has_sample;
 	struct proc_status status; /* as last read */
 	struct proc_stat stat;

@@ -412,7 +412,7 @@ static void state_group(const struct resident *self, const struct pfc_writer *to
 {
 	const struct group *group = &self->group;
 
-	to->fact_text(to->ctx, "group", group->folder_fd < 0 ? "none" : group->is_shared ? "shared" : "own");
+	to->fact_text(to->ctx, "group.whose", group->folder_fd < 0 ? "none" : group->is_shared ? "shared" : "own");
 	if (group->folder_fd < 0) {
 		to->fact_text(to->ctx, "group.absent", group->why_not);
 		return;

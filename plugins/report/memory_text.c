@@ -89,7 +89,7 @@ static void add_group(const struct memory_report *report, struct text *to)
 		    bytes(a, (uint64_t)(group->last_current > 0 ? group->last_current : 0)),
 		    bytes(b, (uint64_t)(group->peak_current > 0 ? group->peak_current : 0)),
 		    group->limit < 0 ? "none" : bytes(c, (uint64_t)group->limit),
-		    strcmp(memory_fact_text(report, "group"), "shared") == 0
+		    strcmp(memory_fact_text(report, "group.whose"), "shared") == 0
 			    ? "; it holds other processes too"
 			    : "");
 	if (group->limit_events > 0 || group->high_events > 0) {
@@ -290,7 +290,7 @@ void memory_add_kinds(const struct memory_report *report, struct text *to)
 	static const struct grid_column columns[] = { { "kind", 14, false },      { "mappings", 9, true },
 						      { "RSS before", 11, true }, { "RSS after", 11, true },
 						      { "change", 12, true },     { "PSS after", 11, true },
-						      { "anonymous", 11, true },  { "swap", 9, true } };
+						      { "anonymous", 11, true },  { "swap", 7, true } };
 	char text[7][UNITS_ROOM];
 
 	grid_heading(to, "Memory by kind of mapping, before and after the window");

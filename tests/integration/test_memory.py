@@ -121,7 +121,7 @@ def check_growth(tmp, way, program="grow", **options):
     found, whole = weights_under(tmp, "faults", FUNCTIONS)
     real = sum(touched.values())
     # The events also count exactly: what the samples' periods add up to is a few periods off where many threads are born.
-    scale = 100 / artifact(answer, "timeline")["completeness"]["faults.seen_pct"]
+    scale = 100 / artifact(answer, "timeline")["completeness"]["faults"]["seen_pct"]
     found = {name: value * scale for name, value in found.items()}
     whole *= scale
     assert 0.95 * real <= sum(found.values()) <= 1.06 * real, (found, touched)
@@ -179,7 +179,7 @@ def test_what_went_again_is_not_kept(tmp):
     """Half of each step is unmapped after it was touched: what grow_most touched stays, and all of grow_little's goes."""
     answer, truth = grow(tmp, "mmap", more="faults = all\n", seconds=2, mib=4, steps=8, step_ms=40, free=50, hold_ms=4000)
     facts = artifact(answer, "timeline")["completeness"]
-    assert facts["faults.seen_pct"] > 98, facts
+    assert facts["faults"]["seen_pct"] > 98, facts
     rows = [row for row in table(tmp, "faults") if row["pid"] == truth["pid"] and row["kind"] in (0, 1, 3)]
     kept = sum(row["bytes"] for row in rows if row["kept"] == 1)
     grown = truth["steps"][-1]["rss"] - truth["steps"][0]["rss"]
@@ -231,6 +231,32 @@ def test_a_running_process_is_looked_at_by_its_pid(tmp):
     kinds = section(text, "Memory by kind of mapping")
     anonymous = [line for line in kinds if line.startswith("anonymous")][0]
     check_in("+", anonymous)
+
+
+def test_analyze_says_who_grew(tmp):
+    command = f"{harness.workload('grow')} --way heap --mib 96 --steps 100 --step-ms 40"
+    answer = run_memory(tmp, command, seconds=2, more="[plugin:analyze]\n")
+    growth = [finding for finding in answer["findings"] if finding["kind"] == "memory_growth"]
+    assert len(growth) == 1 and growth[0]["severity"] == "warning", answer["findings"]
+    check_in("RSS grew", growth[0]["title"])
+    check_in("under grow_most", growth[0]["title"])
+    check_near(growth[0]["share"], 70, 15, "share of grow_most, %")
+    check_in("RSS grew", answer["text"][0])
+
+
+def test_a_program_that_does_not_grow_is_not_said_to(tmp):
+    answer = run_memory(tmp, "sleep 3", seconds=1, more="[plugin:analyze]\n")
+    assert not [finding for finding in answer["findings"] if finding["kind"].startswith("memory_")], answer["findings"]
+
+
+def test_calls_that_ask_for_memory_have_stacks(tmp):
+    answer, truth = grow(tmp, "mmap", mib=32, steps=8, step_ms=30)
+    if artifact(answer, "maps")["state"] == "absent":
+        harness.skip("tracefs", artifact(answer, "maps")["completeness"]["absent"])
+    found, _ = weights_under(tmp, "maps", ("touch",))
+    check_near(found["touch"] / MIB, 32, 0.5, "asked for under touch, MiB")
+    calls = [row for row in table(tmp, "map_calls") if row["call"] == 1 and row["anonymous"] and row["bytes"] == 4 * MIB]
+    assert len(calls) == 8, calls
 
 
 if __name__ == "__main__":
