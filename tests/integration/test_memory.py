@@ -57,7 +57,7 @@ def test_an_output_that_is_not_made_is_absent_with_the_reason(tmp):
 
 def test_timeline_follows_the_program(tmp):
     truth_path = tmp / "truth.json"
-    command = f"{harness.workload('grow')} --truth {truth_path} --way mmap --mib 48 --steps 24 --step-ms 40"
+    command = f"{harness.workload('grow')} --truth {truth_path} --way mmap --mib 48 --steps 24 --step-ms 40 --hold-ms 500"
     run_memory(tmp, command)
     truth = json.loads(truth_path.read_text())
     totals = table(tmp, "totals")
