@@ -281,7 +281,7 @@ def test_event_that_the_machine_lacks(tmp):
 
 def test_modifiers_and_period(tmp):
     """cpu-clock:u sees no kernel code; a period of 5 ms of CPU time is 200 samples a second of it."""
-    profile = Profile(tmp, f"{harness.workload('churn')} 2 200 0", "events = cpu-clock:u\nperiod = 5000000")
+    profile = Profile(tmp, f"{harness.workload('split')} 2 1 1 1 1", "events = cpu-clock:u\nperiod = 5000000")
     assert profile.facts["event"] == "cpu-clock:u" and profile.facts["code"] == "user", profile.facts
     assert not any(profile.kind_of(s["stack"]) in KERNEL_KINDS for s in profile.tables["samples"])
     assert {s["weight"] for s in profile.tables["samples"]} == {5000000}
