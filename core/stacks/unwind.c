@@ -217,7 +217,22 @@ static enum step step_frame_pointer(struct state *state)
 	return arrive(state, rsp, false);
 }
 
-static enum unwind_code look_up(struct state *state, uint64_t address, struct unwind_rule *ret)
+/*
+ * makecontext returns into the first instruction of __start_context, which has no caller, and whose information does not say
+ * so. No call ends in the padding between two functions: such an address was made up, and the stack begins there. cfa_offset
+ * says that the address itself is one further.
+ */
+static void meet_made_up_caller(struct unwind_table *table, uint64_t vaddr, struct unwind_rule *rule)
+{
+	uint64_t start, end;
+
+	if ((vaddr + 1) % 16 == 0 && !unwind_table_function(table, vaddr, &start, &end) &&
+	    unwind_table_function(table, vaddr + 1, &start, &end) && start == vaddr + 1) {
+		*rule = (struct unwind_rule){ .cfa = UNWIND_ROOT, .cfa_offset = 1 };
+	}
+}
+
+static enum unwind_code look_up(struct state *state, uint64_t address, bool is_exact, struct unwind_rule *ret)
 {
 	struct unwind_walk *walk = state->walk;
 	struct unwind_cached *cached =
@@ -232,6 +247,9 @@ static enum unwind_code look_up(struct state *state, uint64_t address, struct un
 		memset(&cached->rule, 0, sizeof(cached->rule));
 		if (cached->code == UNWIND_CODE_TABLE) {
 			cached->rule = *unwind_table_find(table, vaddr);
+			if (!is_exact) {
+				meet_made_up_caller(table, vaddr, &cached->rule);
+			}
 		}
 	}
 	*ret = cached->rule;
@@ -256,7 +274,7 @@ static enum step step(struct state *state)
 	bool is_exact = walk->count == 0 || state->was_signal;
 	uint64_t address = state->regs.registers[CFI_RIP] - !is_exact;
 	struct unwind_rule rule;
-	enum unwind_code code = look_up(state, address, &rule);
+	enum unwind_code code = look_up(state, address, is_exact, &rule);
 
 	if (code == UNWIND_CODE_UNMAPPED && walk->count > 0) {
 		return stop(state, UNWIND_END_UNMAPPED);
@@ -264,7 +282,8 @@ static enum step step(struct state *state)
 	if (walk->count == walk->room) {
 		return stop(state, UNWIND_END_DEPTH);
 	}
-	walk->ips[walk->count++] = address;
+	walk->ips[walk->count++] =
+		rule.cfa == UNWIND_ROOT ? address + (uint64_t)(int64_t)rule.cfa_offset : address;
 	walk->stack_used = state->regs.registers[CFI_RSP] - state->stack_start;
 	if (code == UNWIND_CODE_UNMAPPED) {
 		return stop(state, UNWIND_END_UNMAPPED);
