@@ -8,6 +8,7 @@ import http.client
 import json
 import math
 import os
+import pathlib
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,11 @@ from harness import check_in, check_near, profcore
 
 TREE = harness.source_dir()
 COMPOSE = TREE / "docker" / "docker-compose.profiling.yml"
+
+
+# What Docker gives a container for CAP_PERFMON and CAP_BPF: themselves, or where its engine does not know them, SYS_ADMIN.
+RIGHTS = ["PERFMON", "BPF", "SYS_PTRACE", "DAC_READ_SEARCH", "SYSLOG", "IPC_LOCK"]
+RIGHTS_OF_OLD = ["SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SYSLOG", "IPC_LOCK"]
 
 
 def free_port():
@@ -267,7 +273,66 @@ def test_images_of_the_dockerfiles():
         check_in("async-lock", engine.docker("run", "--rm", f"profcore-demo/rust-{kind}", "--help").ok().out)
 
 
-for function in (test_setup_profile_clean, test_images_of_the_dockerfiles, test_rust_in_a_container,
+# ---- profcore as a container ----
+
+
+def sidecar(engine, tag, tmp, rights, *words):
+    """profcore in a container beside the others, with these rights and no others."""
+    options = ["--rm", "--pid", "host", "--network", "host", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    options += [word for right in rights for word in ("--cap-add", right)]
+    options += ["-v", f"{engine.socket}:/var/run/docker.sock", "-v", "/sys/fs/cgroup:/sys/fs/cgroup:ro", "-v",
+                f"{tmp}:/work/profiling", "-w", "/work"]
+    return engine.docker("run", *options, tag, *words, timeout=120)
+
+
+def sidecar_image(tmp):
+    """What this build installs, over the base image with the libraries of this machine: minutes less than the Dockerfile."""
+    engine = docker_env.engine()
+    context = tmp / "context"
+    build = harness.build_dir()
+    prefix = next(option["value"] for option in json.loads((build / "meson-info" / "intro-buildoptions.json").read_text())
+                  if option["name"] == "prefix")
+    harness.run(["meson", "install", "-C", build, "--no-rebuild", "--destdir", context / "tree"], timeout=120).ok()
+    programs = [path for path in (context / "tree").rglob("*") if path.is_file() and
+                (os.access(path, os.X_OK) or path.suffix == ".so")]
+    programs += pathlib.Path("/lib/x86_64-linux-gnu").glob("libcurl.so.4")  # which is loaded when it is needed
+    folder = context / "libraries"
+    folder.mkdir()
+    for library in {path for program in programs for path in [*docker_env.libraries(program), str(program)]}:
+        # The C library is the image's own.
+        if library.startswith("/lib/") and os.path.basename(library).split(".")[0] not in ("libc", "libm", "ld-linux-x86-64"):
+            shutil.copy(library, folder)
+    lines = [f"FROM {engine.base_image()}", "COPY libraries /usr/local/lib", "RUN ldconfig", "COPY tree /", "WORKDIR /work",
+             f'ENTRYPOINT ["{prefix}/bin/profcore"]']
+    (context / "Dockerfile").write_text("\n".join(lines) + "\n")
+    return engine.build(context, "profcore-test/sidecar:latest"), prefix
+
+
+def test_profcore_as_a_container(tmp):
+    engine = docker_env.engine()
+    tag, prefix = sidecar_image(tmp)
+    inside = "/srv/backend-of-image"
+    backend = engine.image_of("beside", {inside: harness.backend_path()},
+                              entrypoint=[inside, "--host", "0.0.0.0", "--port", "8080", "--folder", "/"])
+    with engine.run(backend, options=["-p", "127.0.0.1::8080"]) as container:
+        stack = Stack()
+        stack.port = container.port(8080)
+        harness.wait_until(lambda: answers(stack.port), 15, "the backend")
+        knows = engine.docker("run", "--rm", "--cap-add", "PERFMON", "--entrypoint", "true", tag).code == 0
+        rights = RIGHTS if knows else RIGHTS_OF_OLD
+        config = ["-c", f"{prefix}/share/profcore/configs/slow_endpoint_docker.ini", "--set", f"target.container={container.name}",
+                  "--set", f"load-test.url=http://127.0.0.1:{stack.port}/slow", "--set", "run.duration=3s", "--json"]
+        stack.truth()
+        report = sidecar(engine, tag, tmp, rights, *config).ok().json()
+        compare(report, stack.truth())
+        assert (tmp / "latest" / "flamegraph.cpu.svg").exists()
+        # Without them it must refuse, not show less and be content.
+        result = sidecar(engine, tag, tmp, ["SYS_PTRACE", "DAC_READ_SEARCH"], *config)
+        assert result.code == 4, result.describe()
+        check_in("PERFMON", result.err)
+
+
+for function in (test_profcore_as_a_container, test_setup_profile_clean, test_images_of_the_dockerfiles, test_rust_in_a_container,
                  test_a_stack_of_others_is_left_alone, test_setup_says_why_it_cannot):
     function.timeout = 900
 

@@ -4,6 +4,8 @@
 
 import contextlib
 import pathlib
+import re
+import shutil
 import socket
 import subprocess
 
@@ -96,6 +98,26 @@ def test_bad_options():
     check_in("--folder names another place", result.err)
 
 
+PROGRAM = """fn collatz(mut n: u64) -> u32 {
+    let mut steps = 0;
+    while n != 1 {
+        n = if n % 2 == 0 { n / 2 } else { 3 * n + 1 };
+        steps += 1;
+    }
+    steps
+}
+
+#[inline(never)]
+fn longest(limit: u64) -> (u64, u32) {
+    (1..limit).map(|n| (n, collatz(n))).max_by_key(|pair| pair.1).unwrap()
+}
+
+fn main() {
+    let limit = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap();
+    println!("{:?}", longest(limit));
+}
+"""
+
 CONFIG = """[run]
 name = rust
 duration = 3s
@@ -135,6 +157,22 @@ def test_profile_is_true_with_frame_pointers(tmp):
 
 def test_profile_is_true_without_frame_pointers(tmp):
     profile_and_compare(True, tmp)
+
+
+def test_cargo_run_through_profcore(tmp):
+    """What docs/cargo.md shows, with its own alias and profile: the window ends with the program, inlined calls have names."""
+    if shutil.which("cargo") is None:
+        harness.skip("rust", "cargo is not installed")
+    blocks = re.findall(r"```toml\n(.*?)```", (harness.source_dir() / "docs" / "cargo.md").read_text(), re.DOTALL)
+    for folder in ("src", ".cargo"):
+        (tmp / folder).mkdir()
+    (tmp / "Cargo.toml").write_text('[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n\n' + blocks[0])
+    (tmp / ".cargo" / "config.toml").write_text(blocks[1].replace("'profcore ", f"'{harness.profcore_path()} "))
+    (tmp / "src" / "main.rs").write_text(PROGRAM)
+    result = harness.run(["cargo", "flame", "--offline", "--", "4000000"], cwd=tmp, timeout=120).ok()
+    check_in("(target exited)", result.out)
+    check_in("app::collatz", result.out)
+    check_in("(3732423, 596)", (tmp / "profiling" / "latest" / "logs" / "target.log").read_text())
 
 
 for function in list(vars().values()):
