@@ -567,8 +567,9 @@ static void print_trouble(const struct run *run, FILE *to)
 					log_escape(what, sizeof(what), settle_absence(output)));
 			}
 			if (output->state == OUTPUT_PARTIAL) {
-				fprintf(to, "  %s.%s is partial: %lld rows kept\n", stage->plan->name,
-					output->plan->port->name, (long long)record_rows(output));
+				fprintf(to, "  %s.%s is partial: %s%s%lld rows kept\n", stage->plan->name,
+					output->plan->port->name, log_escape(what, sizeof(what), settle_lack(output)),
+					settle_lack(output)[0] != '\0' ? "; " : "", (long long)record_rows(output));
 			}
 			completeness_warning(stage, output, why, sizeof(why));
 			if (why[0] != '\0') {

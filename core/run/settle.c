@@ -20,7 +20,8 @@ void settle_failure(struct run *run, struct run_stage *stage, const char *phase,
 		return;
 	}
 	run_stage_fail(stage, phase, err);
-	text = str_printf("%s: %s%s%s", err->what, err->why, err->hint[0] != '\0' ? "; try: " : "", err->hint);
+	text = str_printf("%s: %s%s%s", err->what, err->why, err->hint[0] != '\0' ? "; try: " : "",
+			  err->hint);
 	loop_log(run, PFC_LOG_ERROR, stage->plan->name, text != NULL ? text : err->why);
 	free(text);
 }
@@ -66,17 +67,22 @@ static void complain_unsaid(struct run *run, struct run_stage *stage, const stru
 {
 	struct pfc_error err;
 
-	error_set(&err, PFC_EPROTO, "it ended without closing it", "output '%s' of stage '%s'", output->plan->port->name,
-		  stage->plan->name);
+	error_set(&err, PFC_EPROTO, "it ended without closing it", "output '%s' of stage '%s'",
+		  output->plan->port->name, stage->plan->name);
 	settle_failure(run, stage, "finish", &err);
 	stage->state = STAGE_FAILED;
 }
 
 const char *settle_absence(const struct run_output *output)
 {
-	return output->plan->port->optional && output->is_sealed ?
-		       protocol_text(json_object_get(output->report, "facts"), "absent") :
-		       "";
+	return output->plan->port->optional && output->is_sealed
+		       ? protocol_text(json_object_get(output->report, "facts"), "absent")
+		       : "";
+}
+
+const char *settle_lack(const struct run_output *output)
+{
+	return output->is_sealed ? protocol_text(json_object_get(output->report, "facts"), "partial") : "";
 }
 
 static void settle_output(struct run *run, struct run_stage *stage, struct run_output *output)
@@ -99,7 +105,7 @@ static void settle_output(struct run *run, struct run_stage *stage, struct run_o
 		complain_unsaid(run, stage, output);
 	}
 	if (output->is_sealed && (stage->failure.status == 0 || has_data(output))) {
-		output->state = OUTPUT_COMPLETE;
+		output->state = settle_lack(output)[0] != '\0' ? OUTPUT_PARTIAL : OUTPUT_COMPLETE;
 	} else if (has_data(output)) {
 		output->state = OUTPUT_PARTIAL;
 	} else {

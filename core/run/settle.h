@@ -20,4 +20,7 @@ void settle_spare(struct run_stage *stage);
 /** Why an optional output was not made, as its stage stated it (the fact `absent`); "" when it was to be made. */
 const char *settle_absence(const struct run_output *output);
 
+/** What its stage says is missing of it (the fact `partial`); "" when it is whole. */
+const char *settle_lack(const struct run_output *output);
+
 #endif

@@ -227,7 +227,14 @@ int session_walk(struct pfc_stacks_session *session, const struct pfc_stack_samp
 	if (!session_has_registers(sample)) {
 		return PFC_EINVAL;
 	}
+	if ((sample->flags & PFC_STACK_FRESH) != 0 && session->target != NULL &&
+	    session->sync_ns <= sample->time_ns) {
+		session_drain(session);
+	}
 	status = walk_known(session, sample, &walk, &space);
+	if (status == 0 && (sample->flags & PFC_STACK_FRESH) != 0 && session->sync_ns <= sample->time_ns) {
+		status = PFC_EAGAIN; /* these mappings may be those of the program before */
+	}
 	if (status != 0 && status != PFC_EAGAIN) {
 		return status;
 	}

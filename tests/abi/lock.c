@@ -194,6 +194,7 @@ SAME(PFC_STACK_KERNEL_TRUNCATED, 1);
 SAME(PFC_STACK_USER_TRUNCATED, 2);
 SAME(PFC_STACK_CALLERS, 4);
 SAME(PFC_STACK_WALKED, 8);
+SAME(PFC_STACK_FRESH, 16);
 
 /* ---- profcore/ext/draft/target.h ---- */
 /* struct pfc_target_event */

@@ -197,6 +197,18 @@ START_TEST(sealed_and_empty)
 }
 END_TEST
 
+/* An output that its stage calls incomplete is no success, though it is sealed. */
+START_TEST(sealed_and_lacking)
+{
+	make(PLUGIN_COLLECTOR, 0);
+	seal("{\"rows\": {\"every\": 3}, \"facts\": {\"partial\": \"no heap\"}}");
+	check(OUTPUT_PARTIAL, 0);
+	ck_assert_str_eq(settle_lack(&outputs[0]), "no heap");
+	ck_assert_int_eq(record_exit_code(&run), 1);
+	finish();
+}
+END_TEST
+
 /* An optional output that its stage declined with a reason is no failure; without a reason it is. */
 START_TEST(optional_and_absent)
 {
@@ -398,6 +410,7 @@ int main(int argc, char **argv)
 	tests = tcase_create("settle");
 	tcase_add_test(tests, sealed_with_rows);
 	tcase_add_test(tests, sealed_and_empty);
+	tcase_add_test(tests, sealed_and_lacking);
 	tcase_add_test(tests, optional_and_absent);
 	tcase_add_test(tests, an_empty_table_of_a_transform);
 	tcase_add_test(tests, documents);

@@ -365,6 +365,10 @@ START_TEST(walks_now_and_adds_later_to_two_sessions)
 
 	fake_target_snapshot(&subject.target, getpid());
 	fake_target_sync(&subject.target, 1000);
+	sample.flags = PFC_STACK_FRESH;
+	sample.time_ns = 5000; /* later than what is known */
+	ck_assert_int_eq(subject.face->walk(subject.session, &sample, &walk), PFC_EAGAIN);
+	sample.time_ns = 500;
 	ck_assert_int_eq(subject.face->walk(subject.session, &sample, &walk), 0);
 	sample.flags = PFC_STACK_WALKED;
 	sample.user_ips = ips;

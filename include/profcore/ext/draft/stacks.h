@@ -34,6 +34,7 @@ enum pfc_stack_flags {
 	PFC_STACK_USER_TRUNCATED = 2,   /* likewise at the user's end */
 	PFC_STACK_CALLERS = 4,          /* user_ips holds return addresses only: the first is a caller too */
 	PFC_STACK_WALKED = 8,           /* user_ips come from walk(), walk_end too */
+	PFC_STACK_FRESH = 16,           /* for walk(): the process may just have begun a program; wait until that is known */
 };
 
 /** One observation. Arrays are borrowed until add returns. */

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The heap tier: what its parts share. Samples come by one of two ways, a sampler in a launched target (heap_preload.c) or
+ * probes on one that runs (heap_probes.c), into one model; heap_write.c makes tables of it.
+ */
+#ifndef MEMORY_HEAP_H
+#define MEMORY_HEAP_H
+
+#include "heap_leak.h"
+#include "heap_model.h"
+#include "heap_ring.h"
+#include "heap_segment.h"
+#include "tier.h"
+
+#define HEAP_DEPTH 512 /* frames of a walked stack */
+
+/** Stack artifacts; in the order of heap_ports in heap.c. */
+enum heap_port { HEAP_IN_USE, HEAP_CHURN, HEAP_TEMPORARY, HEAP_PORTS };
+
+/** A record whose stack cannot be walked before more of the target's mappings are known. */
+struct heap_waiting {
+	struct heap_waiting *next;
+	struct heap_alloc alloc;
+	uint64_t since_ns;
+	uint8_t stack[];
+};
+
+struct heap {
+	struct tier *tier;
+	const struct pfc_host *host;
+	const struct pfc_stacks *stacks;
+	struct pfc_stacks_session *sessions[HEAP_PORTS];
+	struct heap_model model;
+	bool is_exhaustive;
+	uint64_t period_bytes;
+	uint64_t t0_ns, t1_ns;
+	uint64_t due_ns, totals_ns;
+	/* by the sampler */
+	struct heap_file file;
+	struct heap_reader *reader;
+	struct heap_waiting *waiting, **waiting_end;
+	uint64_t waiting_bytes;
+	uint64_t dead_ns[HEAP_PROCESSES + 1]; /* by slot: when its process was seen to be gone */
+	struct heap_tally *tally;             /* exhaustive */
+	bool is_told;                         /* that the target did not load the sampler */
+	uint64_t skipped_late;                /* records after the window */
+	/* what was found at the end */
+	double unattributed_bytes; /* in use, by objects whose record was lost */
+	uint64_t unrecorded_frees;
+	/* coverage: at the largest anonymous RSS that was seen */
+	uint64_t anon_first, anon_peak;
+	double live_at_peak;
+	char allocator[64];
+	char unseen[256]; /* why nothing is known of the heap; "" when something is */
+};
+
+/** A sample of a site into one of the stack artifacts. */
+void heap_emit(struct heap *heap, enum heap_port port, const struct heap_site *site, uint64_t time_ns,
+	       int32_t tid, double weight);
+
+/* ---- heap_preload.c ---- */
+int32_t heap_preload_prepare(struct heap *heap);
+void heap_preload_tick(struct heap *heap, uint64_t now_ns);
+void heap_preload_stop(struct heap *heap, uint64_t t1_ns);
+/** Take in the rest, and make the live objects those that the target's table has. */
+void heap_preload_settle(struct heap *heap);
+void heap_preload_destroy(struct heap *heap);
+int32_t heap_preload_pid(const struct heap *heap, uint32_t slot);
+
+/* ---- heap_tally.c: exhaustive ---- */
+int heap_tally_open(struct heap *heap);
+/** A time in ticks of the time-stamp counter. */
+uint64_t heap_tally_ticks(const struct heap *heap, uint64_t ns);
+/** A stack of the target's table was walked. */
+void heap_tally_stack(struct heap *heap, const struct heap_alloc *alloc, uint32_t site);
+/** Take in the counters. */
+void heap_tally_read(struct heap *heap, uint64_t now_ns);
+/** The live objects and histograms, at the end. */
+void heap_tally_objects(struct heap *heap, struct heap_evidence *evidence);
+void heap_tally_close(struct heap *heap);
+
+/** One live entry of the target's table. */
+struct heap_entry {
+	uint32_t slot;
+	uint64_t address, id, size, time;
+};
+
+/** Every live entry; holes of the file are left out. */
+void heap_entries(const struct heap *heap, void (*visit)(struct heap *heap, const struct heap_entry *entry),
+		  struct heap *to);
+
+/* ---- heap_evidence.c ---- */
+/** What the live objects say for the leak verdict, one for each site; NULL: no memory. */
+struct heap_evidence *heap_evidence_make(struct heap *heap);
+/** A live object of a site. */
+void heap_evidence_add(struct heap *heap, struct heap_evidence *of_site, double size, uint64_t born_ns);
+
+/* ---- heap_write.c ---- */
+int32_t heap_write_totals(struct heap *heap, uint64_t now_ns);
+int32_t heap_write_end(struct heap *heap, struct heap_evidence *evidence);
+
+/* ---- heap_elf.c ---- */
+/** Why the sampler cannot be in this program, or cannot see its allocations; false: no reason was found. */
+bool heap_elf_blind(int32_t pid, char why[256]);
+/** The allocator that is in a program itself ("jemalloc (_rjem_)"), by its symbols; false: none is known. */
+bool heap_elf_allocator(int32_t pid, char name[64]);
+
+#endif

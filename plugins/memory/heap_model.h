@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The heap as far as its samples tell: allocation sites, live objects, histograms, threads. An object of s bytes is sampled with
+ * probability p = 1 - exp(-s/T), so it stands for s/p bytes and 1/p objects (Horvitz and Thompson's estimator: unbiased), and
+ * adds s^2 (1-p)/p^2 to the variance of the bytes. With every call recorded p is 1 and nothing is estimated.
+ */
+#ifndef MEMORY_HEAP_MODEL_H
+#define MEMORY_HEAP_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HEAP_CLASSES   48 /* of histograms: powers of two */
+#define HEAP_SITES_MAX 262144U
+#define HEAP_LIVE_MAX  4000000U
+#define HEAP_NO_SITE   UINT32_MAX
+
+/** A sum of weights with its variance. */
+struct heap_sum {
+	double bytes, count, variance; /* of bytes */
+	double seen_bytes;             /* of the samples themselves: no estimate can be lower */
+	uint64_t samples;
+};
+
+struct heap_site {
+	int32_t pid;
+	uint32_t walk_end;
+	uint32_t ip_count;
+	uint64_t *ips; /* as walk() gave them */
+	uint64_t hash;
+	uint32_t next;    /* in the hash chain */
+	uint64_t seen_ns; /* when first */
+	uint32_t row;     /* in the churn artifact's stacks, at the end; UINT32_MAX: not known */
+	struct heap_sum allocated, live, freed;
+	double temporary_bytes, temporary_count;
+	double peak_bytes; /* when the whole heap was largest */
+	/* for the leak verdict: objects born in the window that came to the age, and left nevertheless */
+	uint64_t old_deaths;
+	double old_exposure_s; /* of those: time lived beyond the age */
+};
+
+/** A live object; `site` HEAP_NO_SITE: its stack is still to be walked. */
+struct heap_object {
+	uint64_t id, size, born_ns,
+		died_ns; /* died_ns: freed before its stack was walked, or before its record came */
+	uint32_t site;
+	uint32_t next;
+	uint32_t thread;
+	bool is_used, is_marked;
+};
+
+struct heap_thread {
+	int32_t pid, tid;
+	struct heap_sum allocated;
+	double live_bytes;
+};
+
+/** Of one process. */
+struct heap_process_sum {
+	int32_t pid;
+	struct heap_sum allocated, live, freed;
+	double written_count, written_frees; /* of the last row of the timeline */
+	double size_count[HEAP_CLASSES], size_bytes[HEAP_CLASSES], size_live[HEAP_CLASSES];
+	double age_count[HEAP_CLASSES], age_bytes[HEAP_CLASSES];
+};
+
+struct heap_model {
+	double period_bytes; /* 0: every call is recorded */
+	uint64_t temporary_ns;
+	uint64_t t0_ns, old_ns; /* window's start; the age of the leak verdict */
+	struct heap_site *sites;
+	uint32_t *site_heads;
+	uint32_t site_count, site_room;
+	struct heap_object *objects;
+	uint32_t *object_heads;
+	uint32_t object_count, object_room, object_free; /* free: list by next */
+	uint64_t live_objects;
+	struct heap_thread *threads;
+	uint32_t thread_count, thread_room;
+	struct heap_process_sum *processes;
+	uint32_t process_count, process_room;
+	double live_bytes, peak_bytes; /* whole heap */
+	uint64_t peak_ns;
+	uint64_t no_room; /* objects and sites that were given up */
+	uint64_t early_frees;
+};
+
+/** Returns 0 or -1: out of memory. */
+int heap_model_init(struct heap_model *model, double period_bytes, uint64_t temporary_ns);
+void heap_model_finish(struct heap_model *model);
+
+/** p of an object of this size, and what it adds to a sum. */
+double heap_chance(const struct heap_model *model, double size);
+void heap_sum_add(const struct heap_model *model, struct heap_sum *sum, double size);
+void heap_sum_take(const struct heap_model *model, struct heap_sum *sum, double size);
+
+/** The 95 % interval of a sum's bytes. */
+void heap_sum_interval(const struct heap_sum *sum, double *ret_low, double *ret_high);
+
+/** A walked stack. */
+struct heap_path {
+	const uint64_t *ips;
+	uint32_t count, walk_end;
+};
+
+/** The site of a stack; HEAP_NO_SITE: out of memory or of room. */
+uint32_t heap_model_site(struct heap_model *model, int32_t pid, const struct heap_path *path,
+			 uint64_t time_ns);
+
+struct heap_process_sum *heap_model_process(struct heap_model *model, int32_t pid);
+
+/** A sampled allocation; site may be HEAP_NO_SITE and follow by heap_model_place. NULL: no room. */
+struct heap_object *heap_model_alloc(struct heap_model *model, uint64_t id, int32_t pid, int32_t tid,
+				     uint64_t size, uint64_t time_ns, uint32_t site);
+
+/** The stack of an object was walked. Whether it is still there. */
+void heap_model_place(struct heap_model *model, uint64_t id, uint32_t site);
+
+/** What a free was about, for whoever wants to keep it. */
+struct heap_death {
+	uint64_t size, born_ns, age_ns;
+	uint32_t site, thread;
+};
+
+/** An object was freed. True: *ret says what it was (false: not known yet, or never). */
+bool heap_model_free(struct heap_model *model, uint64_t id, uint64_t time_ns, struct heap_death *ret);
+
+/** What a thread allocated, where no single objects are known. */
+void heap_model_thread(struct heap_model *model, int32_t pid, int32_t tid, double bytes, double count);
+
+struct heap_object *heap_model_find(struct heap_model *model, uint64_t id);
+
+/** Drop an object without a death: its process ended, or its free was not recorded. */
+void heap_model_drop(struct heap_model *model, struct heap_object *object);
+
+/** Note the peak, if this is one. */
+void heap_model_watch_peak(struct heap_model *model, uint64_t now_ns);
+
+uint32_t heap_class(uint64_t value);
+
+#endif

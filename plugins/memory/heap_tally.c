@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Exhaustive mode, from the collector's side: the counters that the sampler keeps by stack and thread (sampler/tally.c), read
+ * now and then; what was added since goes to the artifacts as samples.
+ */
+#include "heap.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#include "heap_leak.h"
+
+struct shard_seen {
+	struct heap_stat *stats; /* HEAP_STACKS, as last read; NULL: never used */
+	int32_t tid;             /* the last owner's */
+};
+
+struct heap_tally {
+	uint32_t site[HEAP_STACKS];   /* of each stack of the target's table */
+	uint32_t stacks[HEAP_STACKS]; /* those that are known, in order */
+	uint32_t stack_count;
+	struct shard_seen shards[HEAP_SHARDS];
+	uint64_t ticks0, ns0;           /* both clocks, at the beginning */
+	struct heap_evidence *evidence; /* while objects are visited */
+};
+
+static uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+int heap_tally_open(struct heap *heap)
+{
+	struct heap_tally *tally = calloc(1, sizeof(*tally));
+	struct timespec pause = { 0, 10000000 };
+
+	if (!tally) {
+		return -1;
+	}
+	memset(tally->site, 0xff, sizeof(tally->site));
+	tally->ns0 = clock_ns();
+	tally->ticks0 = __rdtsc();
+	nanosleep(&pause, NULL); /* so that the rate of the two is known to a thousandth before the window */
+	heap->tally = tally;
+	return 0;
+}
+
+static double ns_per_tick(const struct heap_tally *tally)
+{
+	uint64_t ticks = __rdtsc() - tally->ticks0;
+
+	return ticks ? (double)(clock_ns() - tally->ns0) / (double)ticks : 1;
+}
+
+uint64_t heap_tally_ticks(const struct heap *heap, uint64_t ns)
+{
+	return heap->tally ? (uint64_t)((double)ns / ns_per_tick(heap->tally)) : 0;
+}
+
+void heap_tally_stack(struct heap *heap, const struct heap_alloc *alloc, uint32_t site)
+{
+	struct heap_tally *tally = heap->tally;
+
+	if (tally && alloc->id < HEAP_STACKS && tally->site[alloc->id] == HEAP_NO_SITE &&
+	    site != HEAP_NO_SITE) {
+		tally->site[alloc->id] = site;
+		tally->stacks[tally->stack_count++] = (uint32_t)alloc->id;
+	}
+}
+
+static void add_to_sum(struct heap_sum *sum, double bytes, double count)
+{
+	sum->bytes += bytes;
+	sum->seen_bytes += bytes;
+	sum->count += count;
+	sum->samples = (uint64_t)(sum->count > 0 ? sum->count : 0);
+}
+
+/* What a shard counted of a stack since the last time. */
+static void take_in(struct heap *heap, const struct heap_stat *more, uint32_t number, int32_t tid,
+		    uint64_t now_ns)
+{
+	struct heap_site *site = &heap->model.sites[number];
+	struct heap_process_sum *process = heap_model_process(&heap->model, site->pid);
+	double live = (double)more->alloc_bytes - (double)more->free_bytes;
+	double live_count = (double)more->allocs - (double)more->frees;
+
+	add_to_sum(&site->allocated, (double)more->alloc_bytes, (double)more->allocs);
+	add_to_sum(&site->freed, (double)more->free_bytes, (double)more->frees);
+	add_to_sum(&site->live, live, live_count);
+	site->temporary_bytes += (double)more->temporary_bytes;
+	site->temporary_count += (double)more->temporaries;
+	if (process) {
+		add_to_sum(&process->allocated, (double)more->alloc_bytes, (double)more->allocs);
+		add_to_sum(&process->freed, (double)more->free_bytes, (double)more->frees);
+		add_to_sum(&process->live, live, live_count);
+	}
+	heap_model_thread(&heap->model, site->pid, tid, (double)more->alloc_bytes, (double)more->allocs);
+	heap->model.live_bytes += live;
+	if (more->alloc_bytes) {
+		heap_emit(heap, HEAP_CHURN, site, now_ns, tid, (double)more->alloc_bytes);
+	}
+	if (more->temporary_bytes) {
+		heap_emit(heap, HEAP_TEMPORARY, site, now_ns, tid, (double)more->temporary_bytes);
+	}
+}
+
+static void read_stat(struct heap *heap, uint32_t shard, uint32_t stack, uint64_t now_ns)
+{
+	struct shard_seen *seen = &heap->tally->shards[shard];
+	const struct heap_stat *stat = &heap_file_stats(&heap->file)[(uint64_t)shard * HEAP_STACKS + stack];
+	struct heap_stat *last = &seen->stats[stack];
+	struct heap_stat now, more;
+
+	memcpy(&now, stat, sizeof(now));
+	more = (struct heap_stat){ now.allocs - last->allocs,
+				   now.alloc_bytes - last->alloc_bytes,
+				   now.frees - last->frees,
+				   now.free_bytes - last->free_bytes,
+				   now.temporaries - last->temporaries,
+				   now.temporary_bytes - last->temporary_bytes };
+	if (more.allocs == 0 && more.frees == 0) {
+		return;
+	}
+	*last = now;
+	take_in(heap, &more, heap->tally->site[stack], seen->tid, now_ns);
+}
+
+/* A shard that somebody used: its counters, as last read. */
+static bool shard_in_use(struct heap_tally *tally, uint32_t number, const struct heap_shard *shard)
+{
+	uint64_t owner = __atomic_load_n(&shard->owner, __ATOMIC_RELAXED);
+	struct shard_seen *seen = &tally->shards[number];
+	uint64_t any = owner;
+
+	for (uint32_t i = 0; i < HEAP_LOG2S; i++) {
+		any |= shard->sizes[i] | shard->lifetimes[i];
+	}
+	if (owner) {
+		seen->tid = (int32_t)(uint32_t)owner;
+	}
+	if (any && !seen->stats) {
+		seen->stats = calloc(HEAP_STACKS, sizeof(*seen->stats));
+	}
+	return seen->stats != NULL;
+}
+
+void heap_tally_read(struct heap *heap, uint64_t now_ns)
+{
+	const struct heap_shard *shards = heap_file_shards(&heap->file);
+
+	for (uint32_t shard = 0; shard < HEAP_SHARDS; shard++) {
+		if (!shard_in_use(heap->tally, shard, &shards[shard])) {
+			continue;
+		}
+		for (uint32_t i = 0; i < heap->tally->stack_count; i++) {
+			read_stat(heap, shard, heap->tally->stacks[i], now_ns);
+		}
+	}
+}
+
+static void visit_object(struct heap *heap, const struct heap_entry *entry)
+{
+	struct heap_tally *tally = heap->tally;
+	uint32_t site = entry->id < HEAP_STACKS ? tally->site[entry->id] : HEAP_NO_SITE;
+	double age_ns = (double)(int64_t)(__rdtsc() - entry->time) * ns_per_tick(tally);
+	uint64_t now_ns = clock_ns();
+
+	if (site == HEAP_NO_SITE) {
+		heap->unattributed_bytes += (double)entry->size;
+	} else if (tally->evidence) {
+		heap_evidence_add(heap, &tally->evidence[site], (double)entry->size,
+				  now_ns - (uint64_t)(age_ns > 0 ? age_ns : 0));
+	}
+}
+
+/* Histograms are kept by shard, whoever owned it: they go to the first process. */
+static void take_histograms(struct heap *heap)
+{
+	struct heap_process_sum *process = heap->model.process_count ? &heap->model.processes[0] : NULL;
+	const struct heap_shard *shards = heap_file_shards(&heap->file);
+	double scale = ns_per_tick(heap->tally);
+
+	for (uint32_t s = 0; s < HEAP_SHARDS && process; s++) {
+		for (uint32_t i = 0; i < HEAP_LOG2S && heap->tally->shards[s].stats; i++) {
+			double middle = i ? 1.5 * (double)(1ULL << (i - 1)) : 0;
+			uint32_t age = heap_class((uint64_t)(middle * scale));
+
+			process->size_count[heap_class((uint64_t)middle)] += (double)shards[s].sizes[i];
+			process->size_bytes[heap_class((uint64_t)middle)] +=
+				(double)shards[s].sizes[i] * middle;
+			process->age_count[age] += (double)shards[s].lifetimes[i];
+		}
+	}
+}
+
+void heap_tally_objects(struct heap *heap, struct heap_evidence *evidence)
+{
+	heap->tally->evidence = evidence;
+	heap_entries(heap, visit_object, heap);
+	take_histograms(heap);
+}
+
+void heap_tally_close(struct heap *heap)
+{
+	for (uint32_t i = 0; heap->tally && i < HEAP_SHARDS; i++) {
+		free(heap->tally->shards[i].stats);
+	}
+	free(heap->tally);
+	heap->tally = NULL;
+}

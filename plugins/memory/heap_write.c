@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* The heap in the tables of profcore.memory/1: totals in the window; sites, histograms, threads and leaks at the end. */
+#include "heap.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int32_t heap_write_totals(struct heap *heap, uint64_t now_ns)
+{
+	int32_t rc = PFC_OK;
+
+	for (uint32_t i = 0; i < heap->model.process_count && rc == PFC_OK; i++) {
+		const struct heap_process_sum *process = &heap->model.processes[i];
+		double low, high;
+
+		if (process->allocated.count == process->written_count &&
+		    process->freed.count == process->written_frees && now_ns != heap->t1_ns) {
+			continue;
+		}
+		heap->model.processes[i].written_count = process->allocated.count;
+		heap->model.processes[i].written_frees = process->freed.count;
+		heap_sum_interval(&process->live, &low, &high);
+		{
+			const void *row[] = { &now_ns,
+					      &process->pid,
+					      &process->live.bytes,
+					      &low,
+					      &high,
+					      &process->allocated.bytes,
+					      &process->allocated.count,
+					      &process->freed.bytes,
+					      &process->freed.count };
+
+			rc = tables_add(&heap->tier->memory->tables, TABLE_HEAP_TOTALS, row);
+		}
+	}
+	return rc;
+}
+
+/* Names that allocators and containers have, at the start of a word: they pass a request for memory on. The site is who asked. */
+static const char *const passing[] = { "operator new",
+				       "std::",
+				       "__gnu_cxx::",
+				       "alloc::",
+				       "core::",
+				       "hashbrown::",
+				       "__rust_",
+				       "__rdl_",
+				       "__rustc::",
+				       "__rg_",
+				       "je_",
+				       "mi_",
+				       "malloc",
+				       "calloc",
+				       "realloc",
+				       "reallocarray",
+				       "_rjem_",
+				       "tc_",
+				       "g_malloc",
+				       "g_realloc",
+				       "g_slice",
+				       "xmalloc",
+				       "xcalloc",
+				       "xrealloc",
+				       "strdup",
+				       "strndup",
+				       "__strdup",
+				       "__GI___strdup",
+				       "posix_memalign",
+				       "aligned_alloc",
+				       "__GI__IO_file_doallocate" };
+
+/* Of "<A as B>::f" and "void f<T>(...)", whichever word says where it comes from. */
+static bool passes_on(const char *function)
+{
+	const char *as = function[0] == '<' ? strstr(function, " as ") : NULL;
+	const char *word = as ? as + 4 : function[0] == '<' ? function + 1 : function;
+	const char *space = strchr(word, ' ');
+
+	for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
+		size_t bytes = strlen(passing[i]);
+
+		if (strncmp(word, passing[i], bytes) == 0 ||
+		    (function[0] != '<' && space && strncmp(space + 1, passing[i], bytes) == 0)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Who is to be named for a stack: the innermost function that does not pass on, or the innermost of all. */
+static void name_site(const struct heap *heap, const struct heap_site *site, const char **ret_function,
+		      const char **ret_module)
+{
+	const char *function = "", *module = "";
+
+	*ret_function = "[unknown]";
+	*ret_module = "";
+	for (uint32_t frame = 0; site->row != UINT32_MAX && frame < HEAP_DEPTH; frame++) {
+		if (heap->stacks->name(heap->sessions[HEAP_CHURN], site->row, frame, &function, &module) !=
+		    PFC_OK) {
+			return;
+		}
+		if (function[0] && (frame == 0 || !passes_on(function))) {
+			*ret_function = function;
+			*ret_module = module;
+		}
+		if (function[0] && !passes_on(function)) {
+			return;
+		}
+	}
+}
+
+static int32_t write_site(struct heap *heap, const struct heap_site *site, uint32_t function, uint32_t module)
+{
+	double live_low, live_high, low, high;
+	uint64_t key = site->row == UINT32_MAX ? 0 : site->row;
+
+	heap_sum_interval(&site->live, &live_low, &live_high);
+	heap_sum_interval(&site->allocated, &low, &high);
+	{
+		const void *row[] = { &site->pid,
+				      &key,
+				      &function,
+				      &module,
+				      &site->allocated.samples,
+				      &site->live.bytes,
+				      &live_low,
+				      &live_high,
+				      &site->allocated.bytes,
+				      &low,
+				      &high,
+				      &site->allocated.count,
+				      &site->temporary_bytes,
+				      &site->peak_bytes };
+
+		return tables_add(&heap->tier->memory->tables, TABLE_HEAP_SITES, row);
+	}
+}
+
+static int32_t write_leak(struct heap *heap, const struct heap_site *site, uint32_t function, uint32_t module,
+			  const struct heap_judgement *judged)
+{
+	uint64_t key = site->row == UINT32_MAX ? 0 : site->row;
+	uint8_t verdict = (uint8_t)judged->verdict;
+	uint32_t why = tables_string(&heap->tier->memory->tables, judged->why);
+	const void *row[] = { &site->pid,
+			      &key,
+			      &function,
+			      &module,
+			      &verdict,
+			      &judged->confidence_pct,
+			      &judged->rate,
+			      &judged->rate_low,
+			      &judged->rate_high,
+			      &judged->grown,
+			      &judged->grown_low,
+			      &judged->grown_high,
+			      &why };
+
+	return tables_add(&heap->tier->memory->tables, TABLE_LEAKS, row);
+}
+
+static int32_t write_sites(struct heap *heap, const struct heap_evidence *evidence)
+{
+	struct tables *tables = &heap->tier->memory->tables;
+	uint32_t leaks = 0, too_short = 0;
+	int32_t rc = PFC_OK;
+
+	for (uint32_t i = 0; i < heap->model.site_count && rc == PFC_OK; i++) {
+		const struct heap_site *site = &heap->model.sites[i];
+		struct heap_judgement judged;
+		const char *function, *module;
+		uint32_t function_row, module_row;
+
+		name_site(heap, site, &function, &module);
+		function_row = tables_string(tables, function);
+		module_row = tables_string(tables, module);
+		rc = write_site(heap, site, function_row, module_row);
+		heap_leak_judge(&evidence[i], &judged);
+		if (rc == PFC_OK && judged.verdict != HEAP_STEADY) {
+			rc = write_leak(heap, site, function_row, module_row, &judged);
+		}
+		leaks += judged.verdict == HEAP_LEAK;
+		too_short += judged.verdict == HEAP_TOO_SHORT;
+	}
+	tables->writer->fact_number(tables->writer->ctx, "leaks", leaks);
+	tables->writer->fact_number(tables->writer->ctx, "leaks_too_short_to_tell", too_short);
+	return rc;
+}
+
+static uint64_t class_low(uint32_t class)
+{
+	return class ? 1ULL << (class - 1) : 0;
+}
+
+/* Live objects by age, which no death has counted yet. */
+static void count_censored(const struct heap *heap, int32_t pid, double censored[HEAP_CLASSES])
+{
+	memset(censored, 0, HEAP_CLASSES * sizeof(*censored));
+	for (uint32_t i = 0; i < heap->model.object_count; i++) {
+		const struct heap_object *object = &heap->model.objects[i];
+
+		if (object->is_used && object->site != HEAP_NO_SITE &&
+		    heap->model.sites[object->site].pid == pid) {
+			uint64_t age_ns = heap->t1_ns > object->born_ns ? heap->t1_ns - object->born_ns : 0;
+
+			censored[heap_class(age_ns)] += 1 / heap_chance(&heap->model, (double)object->size);
+		}
+	}
+}
+
+static int32_t write_histograms(struct heap *heap, const struct heap_process_sum *process)
+{
+	struct tables *tables = &heap->tier->memory->tables;
+	double censored[HEAP_CLASSES];
+	int32_t rc = PFC_OK;
+
+	count_censored(heap, process->pid, censored);
+	for (uint32_t i = 0; i < HEAP_CLASSES && rc == PFC_OK; i++) {
+		uint64_t low = class_low(i);
+		uint64_t high = 1ULL << i;
+		double live = process->size_live[i] > 0.5 ? process->size_live[i]
+							  : 0; /* less is a rest of rounding */
+		const void *size[] = { &process->pid,           &low, &high, &process->size_count[i],
+				       &process->size_bytes[i], &live };
+		const void *age[] = { &process->pid,          &low,        &high, &process->age_count[i],
+				      &process->age_bytes[i], &censored[i] };
+
+		if (process->size_count[i] > 0) {
+			rc = tables_add(tables, TABLE_HEAP_SIZES, size);
+		}
+		if (rc == PFC_OK && (process->age_count[i] > 0 || censored[i] > 0)) {
+			rc = tables_add(tables, TABLE_HEAP_LIFETIMES, age);
+		}
+	}
+	return rc;
+}
+
+static int32_t write_threads(struct heap *heap)
+{
+	int32_t rc = PFC_OK;
+
+	for (uint32_t i = 0; i < heap->model.thread_count && rc == PFC_OK; i++) {
+		const struct heap_thread *thread = &heap->model.threads[i];
+		const void *row[] = { &thread->pid, &thread->tid, &thread->allocated.count,
+				      &thread->allocated.bytes, &thread->live_bytes };
+
+		rc = tables_add(&heap->tier->memory->tables, TABLE_HEAP_THREADS, row);
+	}
+	return rc;
+}
+
+int32_t heap_write_end(struct heap *heap, struct heap_evidence *evidence)
+{
+	int32_t rc = write_sites(heap, evidence);
+
+	for (uint32_t i = 0; i < heap->model.process_count && rc == PFC_OK; i++) {
+		rc = write_histograms(heap, &heap->model.processes[i]);
+	}
+	return rc == PFC_OK ? write_threads(heap) : rc;
+}

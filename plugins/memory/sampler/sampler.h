@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The heap sampler: preloaded into the target, it stands in front of the allocator. Rules, for every line of it: no locks, no
+ * allocation, no libc call that might do either once it is attached; errno is left alone; whatever is odd, the target goes on.
+ *
+ *   names.c     the allocator's functions as the target calls them: count down, else pass on
+ *   slow.S      where a call is to be looked at: its caller's registers, then slow.c
+ *   slow.c      sampled and exhaustive recording around the real call
+ *   real.c      the real functions, and memory before they are found
+ *   attach.c    the shared file, fork
+ *   thread.c    what a thread has: its countdown, the bounds of its stack
+ *   record.c    rings; live.c: live objects; tally.c: counters of exhaustive mode
+ */
+#ifndef MEMORY_SAMPLER_SAMPLER_H
+#define MEMORY_SAMPLER_SAMPLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire.h"
+
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define EXPORT      __attribute__((visibility("default")))
+
+/** What slow.S leaves on the stack. */
+struct caller {
+	uint64_t ip, sp, bp, bx, r12, r13, r14, r15;
+};
+
+/* Exported, to the companion: by names that no target has. */
+#define thread_state     profcore_heap_thread
+#define maybe            profcore_heap_maybe
+#define heap_note_alloc  profcore_heap_note_alloc
+#define heap_note_free   profcore_heap_note_free
+#define heap_note_resize profcore_heap_note_resize
+
+/** The real allocator. Members are NULL where it has no such function. */
+struct real {
+	void *(*malloc)(size_t);
+	void *(*calloc)(size_t, size_t);
+	void *(*realloc)(void *, size_t);
+	void (*free)(void *);
+	int (*posix_memalign)(void **, size_t, size_t);
+	void *(*aligned_alloc)(size_t, size_t);
+	void *(*memalign)(size_t, size_t);
+	void *(*valloc)(size_t);
+	void *(*pvalloc)(size_t);
+	size_t (*malloc_usable_size)(void *);
+};
+
+extern struct real real;
+
+/** Of one thread. countdown is all that the fast path touches. */
+struct thread_state {
+	int64_t countdown; /* bytes to the next sample */
+	uint64_t random;   /* 0: this thread has not begun */
+	uint64_t epoch;    /* of the process when it began: a forked child begins anew */
+	uint64_t stack_low, stack_high;
+	int32_t tid;
+	uint32_t number;   /* which ring */
+	uint32_t shard;    /* exhaustive; HEAP_SHARDS: none */
+	bool shares_shard; /* counters need locked additions */
+	bool is_paused;    /* our own calls */
+};
+
+extern EXPORT __thread struct thread_state thread_state __attribute__((tls_model("initial-exec")));
+
+/** The process. */
+struct process_state {
+	struct heap_segment *segment; /* NULL: not attached */
+	uint8_t *guard;               /* a page that a fork wipes: 1 in the process that made it */
+	uint64_t epoch;
+	uint32_t slot;
+	uint32_t threads;        /* that began */
+	uint64_t main_stack_end; /* 0: not known */
+};
+
+extern struct process_state process_state;
+extern EXPORT uint8_t *maybe; /* HEAP_MAYBE_BYTES, not 0 where an object may be one of ours; never NULL */
+
+/* real.c */
+void real_find(void);
+bool real_is_early(const void *p);
+size_t real_early_size(const void *p);
+/** Let frees of early objects come to the slow path: their bytes in `table` are set for good. */
+void real_mark_early(uint8_t *table);
+void *real_early_malloc(size_t size);
+
+/* attach.c */
+void attach(void);
+/** The segment, if this process is to record now; a forked child gets a slot of its own first. */
+struct heap_segment *attached(void);
+/** Stop for good: the fast paths pass everything on. */
+void detach(void);
+
+/* thread.c */
+/** The thread's state, begun in this process; NULL: not now. */
+struct thread_state *thread_begun(struct heap_segment *segment);
+/** Bytes to the next sample. */
+int64_t thread_draw(struct thread_state *thread, uint64_t period_bytes);
+
+/* record.c */
+uint64_t now_ns(void);
+/** false: no room. */
+bool record_alloc(struct heap_segment *segment, struct thread_state *thread, uint16_t kind, uint64_t id,
+		  uint64_t size, const struct caller *caller, uint64_t time_ns);
+void record_free(struct heap_segment *segment, struct thread_state *thread, uint64_t id, uint64_t time_ns);
+/** How much of the stack from sp up may be read; *ret_flags: enum heap_alloc_flags. */
+uint64_t stack_extent(const struct thread_state *thread, uint64_t sp, uint64_t limit, uint32_t *ret_flags);
+
+/* live.c */
+struct live {
+	uint64_t id, size, time;
+};
+
+bool live_insert(struct heap_segment *segment, const void *p, const struct live *live);
+bool live_remove(struct heap_segment *segment, const void *p, struct live *ret);
+
+/* tally.c */
+void tally_alloc(struct heap_segment *segment, struct thread_state *thread, const void *p, size_t size,
+		 const struct caller *caller);
+void tally_free(struct heap_segment *segment, struct thread_state *thread, const struct live *live);
+
+/* sys.h: system calls that leave errno alone */
+
+#endif

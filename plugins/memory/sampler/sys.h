@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* System calls as they are: no errno, no cancellation point, no lock. Negative results are error numbers. */
+#ifndef MEMORY_SAMPLER_SYS_H
+#define MEMORY_SAMPLER_SYS_H
+
+#include <stdint.h>
+#include <sys/syscall.h>
+
+static inline long sys_call(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+#endif

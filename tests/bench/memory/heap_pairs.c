@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pairs of malloc and free, and what one costs: sizes of 64 B to 4 KiB, 256 objects live, eight call paths of four to eleven
+ * frames. Prints one number for each thread's CPU time a pair, in ns. Usage: heap_pairs PAIRS [THREADS]
+ */
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define LIVE        256
+#define THREADS_MAX 64
+
+static long pairs;
+
+static __attribute__((noinline)) void *leaf(size_t size)
+{
+	void *p = malloc(size);
+
+	*(volatile char *)p = 1;
+	__asm__ volatile("" : : "r"(p) : "memory");
+	return p;
+}
+
+static __attribute__((noinline)) void *down(int depth, size_t size)
+{
+	void *p = depth > 0 ? down(depth - 1, size) : leaf(size);
+
+	__asm__ volatile("" : "+r"(p));
+	return p;
+}
+
+static double cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static void *work(void *result)
+{
+	static const uint16_t sizes[16] = { 64,  64,  96,  128, 128,  192,  256,  256,
+					    384, 512, 512, 768, 1024, 1536, 2048, 4096 };
+	void *ring[LIVE] = { NULL };
+	uint32_t random = 12345;
+	double begin = cpu_ns();
+
+	for (long i = 0; i < pairs; i++) {
+		random = random * 1664525 + 1013904223;
+		free(ring[i % LIVE]);
+		ring[i % LIVE] = down((int)(random >> 29), sizes[random >> 20 & 15]);
+	}
+	*(double *)result = (cpu_ns() - begin) / (double)pairs;
+	for (int i = 0; i < LIVE; i++) {
+		free(ring[i]);
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	int threads = argc > 2 ? atoi(argv[2]) : 1;
+	pthread_t ids[THREADS_MAX];
+	double ns[THREADS_MAX];
+
+	pairs = argc > 1 ? atol(argv[1]) : 10000000;
+	if (pairs < LIVE || threads < 1 || threads > THREADS_MAX) {
+		fprintf(stderr, "usage: heap_pairs PAIRS [THREADS]\n");
+		return 2;
+	}
+	for (int i = 1; i < threads; i++) {
+		if (pthread_create(&ids[i], NULL, work, &ns[i]) != 0) {
+			return 1;
+		}
+	}
+	work(&ns[0]);
+	for (int i = 1; i < threads; i++) {
+		pthread_join(ids[i], NULL);
+	}
+	for (int i = 0; i < threads; i++) {
+		printf("%s%.2f", i > 0 ? " " : "", ns[i]);
+	}
+	printf("\n");
+	return 0;
+}

@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The heap of launched programs: what the sampler says, against what the program itself knows."""
+
+import json
+import shutil
+import subprocess
+from collections import defaultdict
+
+import harness
+from harness import check_in, check_near, need_tool, profcore, profcore_json
+
+CONFIG = """[run]
+name = heap
+duration = {seconds}s
+output = {output}
+
+[target]
+command = {command}
+
+[plugin:memory]
+sample = {sample}
+exhaustive = {exhaustive}
+"""
+
+STEADY, LEAK, TOO_SHORT, SETTLED, SLOW = range(5)
+
+
+class Heap:
+    """One run of the plugin over a program: tables, by name of the site."""
+
+    def __init__(self, tmp, command, seconds=20, sample="64KiB", exhaustive="no", more="", code=0):
+        config = tmp / "heap.ini"
+        config.write_text(CONFIG.format(seconds=seconds, output=tmp / "runs", command=command, sample=sample,
+                                        exhaustive=exhaustive) + more)
+        self.answer = profcore_json("-c", config, "--json", timeout=120)
+        self.answer.result.expect(code)
+        self.run = tmp / "runs" / "latest"
+        self.sites = defaultdict(lambda: defaultdict(float))
+        for row in self.table("heap_sites"):
+            site = self.sites[row["function_text"]]
+            for column in ("allocated", "live", "samples", "temporary", "allocations", "peak"):
+                site[column] += row[column]
+            site["variance"] += ((row["allocated_high"] - row["allocated"]) / 1.96) ** 2
+        self.leaks = {row["function_text"]: row for row in self.table("leaks")}
+
+    def table(self, name, port="timeline"):
+        result = profcore("artifact", "show", self.run, f"memory.{port}", "--table", name, "--json").ok()
+        return result.json()["tables"][name]
+
+    def artifact(self, port):
+        for stage in self.answer["stages"]:
+            for item in stage["artifacts"]:
+                if stage["name"] == "memory" and item["port"] == port:
+                    return item
+        raise AssertionError(f"no artifact memory.{port}")
+
+    def facts(self):
+        return self.artifact("timeline")["completeness"]
+
+    def sum(self, column):
+        return sum(site[column] for site in self.sites.values())
+
+
+def workload(tmp, *words):
+    return " ".join(str(word) for word in (harness.workload("heap"), *words, tmp / "truth.json"))
+
+
+def truth(tmp):
+    return json.loads((tmp / "truth.json").read_text())
+
+
+def total(told):
+    return sum(site["bytes"] for site in told["sites"].values()) + told["other"]
+
+
+def check_sites(heap, told):
+    far = []
+    for name, site in told["sites"].items():
+        seen = heap.sites[name]
+        sigmas = abs(seen["allocated"] - site["bytes"]) / max(seen["variance"], 1) ** 0.5
+        assert sigmas < 4.5, (name, sigmas, seen["allocated"], site["bytes"])
+        far += [name] if sigmas > 3 else []
+    assert len(far) <= 1, f"more than three sigma away: {far}"
+
+
+def test_samples_tell_bytes_by_site(tmp):
+    heap = Heap(tmp, workload(tmp, "sites", 1536, 0, 0))
+    told = truth(tmp)
+    check_near(heap.sum("allocated") / total(told), 1, 0.02, "allocated bytes, of the truth")
+    check_sites(heap, told)
+    live = sum(site["in_use"] for site in told["sites"].values())
+    low, high = (sum(row[f"live_{end}"] for row in heap.table("heap_sites")) for end in ("low", "high"))
+    assert low - 3e6 < live < high + 3e6, (low, live, high)
+    facts = heap.facts()
+    check_in("glibc", facts["heap_allocator"])
+    rooted = heap.artifact("churn")["completeness"]["rooted_pct"]
+    assert rooted > 99, rooted
+
+
+def test_threads_and_forked_children_are_sampled(tmp):
+    heap = Heap(tmp, workload(tmp, "threads", 512, 0, 0))
+    check_sites(heap, truth(tmp))
+    shares = [row["allocated"] for row in heap.table("heap_threads") if row["allocated"] > 1e6]
+    assert len(shares) == 4, shares
+    heap = Heap(tmp, workload(tmp, "forks", 512, 0, 0))
+    told = truth(tmp)
+    check_sites(heap, told)
+    check_near(heap.sum("allocated") / total(told), 1, 0.07, "allocated bytes in children, of the truth")
+    assert heap.facts()["heap_processes"] >= 9, heap.facts()
+
+
+def test_every_call_is_exact(tmp):
+    heap = Heap(tmp, workload(tmp, "threads", 32, 0, 0), exhaustive="yes")
+    for name, site in truth(tmp)["sites"].items():
+        assert heap.sites[name]["allocated"] == site["bytes"], (name, heap.sites[name], site)
+        assert heap.sites[name]["live"] == site["in_use"], (name, heap.sites[name], site)
+    for way in ("surface", "realloc"):
+        heap = Heap(tmp, workload(tmp, way, 8, 0, 0), exhaustive="yes")
+        told = truth(tmp)
+        here = sum(heap.sites[name]["allocated"] for name in heap.sites if "use_surface" in name or "strdup" in name
+                   or "grow_vector" in name)
+        assert here == told["other"], (way, here, told, dict(heap.sites))
+
+
+def test_a_leak_is_named_and_what_only_looks_like_one_is_not(tmp):
+    heap = Heap(tmp, workload(tmp, "churn", 4, 7, 300), sample="16KiB")
+    named = [name for name, row in heap.leaks.items() if row["verdict"] == LEAK]
+    assert named == ["forgets"], heap.leaks
+    leak = heap.leaks["forgets"]
+    assert leak["confidence"] > 99, leak
+    assert leak["rate_low"] <= 300 * 1024 * 1.1 and leak["rate_high"] >= 300 * 1024 * 0.9, leak
+    coverage = heap.facts()["heap_coverage_pct"]
+    assert 80 < coverage < 125, coverage
+
+
+def test_healthy_programs_do_not_leak_and_short_windows_cannot_tell(tmp):
+    heap = Heap(tmp, workload(tmp, "churn", 4, 7, 0), sample="16KiB")
+    assert not [name for name, row in heap.leaks.items() if row["verdict"] == LEAK], heap.leaks
+    heap = Heap(tmp, workload(tmp, "churn", 4, 2, 1000), sample="16KiB")
+    assert heap.leaks["forgets"]["verdict"] == TOO_SHORT, heap.leaks
+    check_in("shorter than", heap.leaks["forgets"]["why_text"])
+
+
+def compile_to(path, argv, text, suffix):
+    source = path.with_suffix(suffix)
+    source.write_text(text)
+    done = subprocess.run([*argv, str(source), "-o", str(path)], capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        raise harness.Skip(argv[0], f"it cannot build the program: {done.stderr[-300:]}")
+    return path
+
+
+STATIC = """#include <stdlib.h>
+#include <string.h>
+int main(void) { for (int i = 0; i < 64; i++) { char *p = malloc(1 << 20); memset(p, 1, 1 << 20); } return 0; }
+"""
+
+
+def check_blind(tmp, program, reason):
+    heap = Heap(tmp, program, code=1)
+    timeline = heap.artifact("timeline")
+    assert timeline["state"] == "partial", timeline
+    check_in(reason, timeline["completeness"]["heap_unseen"])
+    for port in ("heap", "churn"):
+        assert heap.artifact(port)["state"] == "absent", heap.artifact(port)
+        check_in(reason, heap.artifact(port)["completeness"]["absent"])
+
+
+def test_a_static_program_cannot_be_seen_and_that_is_said(tmp):
+    need_tool("gcc")
+    text = STATIC.replace("return 0", "struct timespec t = {0, 600000000}; nanosleep(&t, 0); return 0").replace(
+        "#include <string.h>", "#include <string.h>\n#include <time.h>")
+    program = compile_to(tmp / "static", ["gcc", "-O1", "-static"], text, ".c")
+    check_blind(tmp, program, "statically linked")
+    if shutil.which("musl-gcc"):
+        check_blind(tmp, compile_to(tmp / "musl", ["musl-gcc", "-O1", "-static"], text, ".c"), "statically linked")
+
+
+CPLUSPLUS = """#include <string>
+#include <vector>
+#include <map>
+#include <cstdio>
+#include <unistd.h>
+__attribute__((noinline)) void fill_vector() { std::vector<long> v; for (long i = 0; i < 3000000; i++) v.push_back(i); std::printf("%ld\\n", v[77]); }
+__attribute__((noinline)) std::map<int, std::string> *fill_map() { auto *m = new std::map<int, std::string>;
+  for (int i = 0; i < 100000; i++) (*m)[i] = std::string(200, 'x'); return m; }
+int main() { fill_vector(); auto *m = fill_map(); std::printf("%zu\\n", m->size()); usleep(150000); return 0; }
+"""
+
+
+def test_a_cplusplus_program_names_its_own_functions(tmp):
+    need_tool("g++")
+    program = compile_to(tmp / "plus", ["g++", "-O1", "-g"], CPLUSPLUS, ".cc")
+    heap = Heap(tmp, program, sample="16KiB")
+    of = lambda part, column: sum(site[column] for name, site in heap.sites.items() if part in name)
+    # 100,000 strings of 201 bytes in nodes of 72: what is left at the end.
+    check_near(of("fill_map", "live") / 27.3e6, 1, 0.12, "live bytes of the map")
+    assert of("fill_vector", "live") == 0, dict(heap.sites)
+    # A vector that doubles to 2^22 longs allocates twice that in all.
+    check_near(of("fill_vector", "allocated") / (2 * 8 * 2 ** 22), 1, 0.1, "bytes of the vector")
+
+
+RUST = """use std::collections::HashMap;
+#[inline(never)] fn gather(n: u64) -> HashMap<u64, Vec<u8>> { let mut m = HashMap::new(); for i in 0..n { m.insert(i, vec![1u8; 500]); } m }
+#[inline(never)] fn burn(n: u64) -> usize { let mut t = 0; for i in 0..n { let s = vec![i as u8; 300]; t += std::hint::black_box(&s).len(); } t }
+fn main() { let m = gather(40000); println!("{} {}", burn(200000), m.len()); std::thread::sleep(std::time::Duration::from_millis(150)); std::process::exit(0); }
+"""
+
+
+def test_rust_programs_stripped_or_not(tmp):
+    need_tool("rustc")
+    program = compile_to(tmp / "plain", ["rustc", "-O", "-g"], RUST, ".rs")
+    heap = Heap(tmp, program, sample="16KiB")
+    of = lambda part, column: sum(site[column] for name, site in heap.sites.items() if part in name)
+    assert not [name for name in heap.sites if "alloc::" in name], dict(heap.sites)
+    check_near(of("burn", "allocated") / 60e6, 1, 0.08, "bytes of burn")
+    check_near(of("gather", "live") / 22e6, 1, 0.15, "live bytes of gather")
+    program = compile_to(tmp / "bare", ["rustc", "-O", "-C", "lto=fat", "-C", "strip=symbols", "-C", "panic=abort"], RUST, ".rs")
+    heap = Heap(tmp, program, sample="16KiB")
+    assert heap.sum("allocated") > 80e6 * 0.92, heap.sum("allocated")
+    assert 20e6 < heap.sum("live") < 28e6, heap.sum("live")
+
+
+def test_heap_stacks_become_flame_graphs(tmp):
+    heap = Heap(tmp, workload(tmp, "sites", 64, 0, 0), more="\n[plugin:flamegraph]\n")
+    pictures = [document["path"] for stage in heap.answer["stages"] for document in stage["artifacts"]
+                if stage["name"].startswith("flamegraph") and str(document.get("path", "")).endswith(".svg")]
+    for signal in ("in-use", "churn"):
+        assert any(signal in picture for picture in pictures), pictures
+
+
+if __name__ == "__main__":
+    harness.main(__name__)
