@@ -298,25 +298,20 @@ static void find_allocator(struct heap *heap)
 static void judge_sight(struct heap *heap)
 {
 	const struct heap_process *process = &heap_file_processes(&heap->file)[1];
-	bool is_attached = process->pid != 0;
-	uint64_t grown = heap->anon_peak;
+	bool is_shadowed = process->flags & HEAP_PROCESS_SHADOWED;
 
 	if (heap->unseen[0]) {
 		return;
 	}
-	if (!is_attached) {
+	if (process->pid == 0) {
 		snprintf(heap->unseen, sizeof(heap->unseen),
 			 "the target did not load the sampler, or ended before it could be asked why");
-	} else if (process->flags & HEAP_PROCESS_SHADOWED) {
-		snprintf(heap->unseen, sizeof(heap->unseen),
-			 "the program brings a malloc of its own (%.60s), which is called inside it",
-			 process->allocator);
-	} else if (heap->model.site_count == 0 && grown > 16 * heap->period_bytes && grown > GROWTH_MIN &&
-		   !heap_elf_blind(process->pid, heap->unseen)) {
-		snprintf(heap->unseen, sizeof(heap->unseen),
-			 "%llu MiB came into use, none of it by malloc: the program has an allocator that is "
-			 "not seen",
-			 (unsigned long long)grown >> 20);
+	} else if (heap->model.site_count == 0 &&
+		   (is_shadowed || (heap->blind[0] && heap->anon_peak > GROWTH_MIN))) {
+		snprintf(heap->unseen, sizeof(heap->unseen), "%s",
+			 heap->blind[0]
+				 ? heap->blind
+				 : "the program brings a malloc of its own, which is called inside it");
 	}
 }
 
@@ -367,6 +362,10 @@ static void state_facts(struct heap *heap)
 	writer->fact_number(writer->ctx, "heap_peak_bytes", heap->model.peak_bytes);
 	writer->fact_number(writer->ctx, "heap_unattributed_bytes", heap->unattributed_bytes);
 	writer->fact_number(writer->ctx, "heap_frees_unrecorded", (double)heap->unrecorded_frees);
+	if (heap->model.site_count == 0 && heap->anon_peak > GROWTH_MIN) {
+		writer->fact_text(writer->ctx, "heap_note",
+				  "memory came into use, none of it by malloc: the program maps its own");
+	}
 	if (heap->anon_peak > GROWTH_MIN) {
 		writer->fact_number(writer->ctx, "heap_coverage_pct",
 				    100 * heap->live_at_peak / (double)heap->anon_peak);

@@ -51,6 +51,7 @@ struct heap {
 	uint64_t anon_first, anon_peak;
 	double live_at_peak;
 	char allocator[64];
+	char blind[256];  /* why it may be that nothing is seen, as the program's file tells */
 	char unseen[256]; /* why nothing is known of the heap; "" when something is */
 };
 

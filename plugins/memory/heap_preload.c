@@ -24,6 +24,7 @@
 #define SAMPLER       "heap-sampler.so"
 
 /* Bits of the kernel's perf_regs.h, x86. */
+#define TELL_NS   300000000ULL
 #define REGS_MASK (1ULL << 1 | 1ULL << 6 | 1ULL << 7 | 1ULL << 8 | 15ULL << 20)
 
 int32_t heap_preload_pid(const struct heap *heap, uint32_t slot)
@@ -217,8 +218,12 @@ static void tell_unseen(struct heap *heap, uint64_t now_ns)
 	struct pfc_target target = { .struct_size = sizeof(target) };
 	char text[400];
 
-	if (heap->is_told || now_ns < heap->t0_ns + 300000000ULL ||
-	    __atomic_load_n(&heap->file.segment->next_process, __ATOMIC_RELAXED) > 0) {
+	if (heap->is_told || now_ns < heap->t0_ns + TELL_NS) {
+		return;
+	}
+	if (__atomic_load_n(&heap->file.segment->next_process, __ATOMIC_RELAXED) > 0) {
+		heap->is_told = true;
+		heap_elf_blind(heap_preload_pid(heap, 1), heap->blind);
 		return;
 	}
 	heap->is_told = true;

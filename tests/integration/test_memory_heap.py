@@ -3,6 +3,7 @@
 """The heap of launched programs: what the sampler says, against what the program itself knows."""
 
 import json
+import pathlib
 import shutil
 import subprocess
 from collections import defaultdict
@@ -220,6 +221,55 @@ def test_rust_programs_stripped_or_not(tmp):
     heap = Heap(tmp, program, sample="16KiB")
     assert heap.sum("allocated") > 80e6 * 0.92, heap.sum("allocated")
     assert 20e6 < heap.sum("live") < 28e6, heap.sum("live")
+
+
+JEMALLOC_RUST = """use std::alloc::{GlobalAlloc, Layout};
+#[link(name = "jemalloc")] extern "C" {
+    fn mallocx(size: usize, flags: i32) -> *mut u8; fn rallocx(p: *mut u8, size: usize, flags: i32) -> *mut u8;
+    fn sdallocx(p: *mut u8, size: usize, flags: i32); }
+struct Jemalloc;
+fn flags(l: Layout) -> i32 { l.align().trailing_zeros() as i32 }
+unsafe impl GlobalAlloc for Jemalloc {
+    unsafe fn alloc(&self, l: Layout) -> *mut u8 { mallocx(l.size(), flags(l)) }
+    unsafe fn dealloc(&self, p: *mut u8, l: Layout) { sdallocx(p, l.size(), flags(l)) }
+    unsafe fn realloc(&self, p: *mut u8, l: Layout, n: usize) -> *mut u8 { rallocx(p, n, flags(l)) } }
+#[global_allocator] static GLOBAL: Jemalloc = Jemalloc;
+""" + RUST
+
+OPERATORS = """#include <new>
+#include <unistd.h>
+struct alignas(64) wide { char bytes[640]; };
+int main() { for (int i = 0; i < 1000; i++) { delete[] new char[1000]; delete new wide; delete[] new (std::nothrow) int[25]; } usleep(150000); }
+"""
+
+
+def test_other_allocators_are_seen_or_named(tmp):
+    need_tool("g++")
+    for library in ("jemalloc", "mimalloc"):
+        program = tmp / library
+        (tmp / "operators.cc").write_text(OPERATORS)
+        done = subprocess.run(["g++", "-O0", "-std=c++17", tmp / "operators.cc", "-o", program, "-l" + library], capture_output=True)
+        if done.returncode != 0:
+            harness.skip(library, "no library to link with")
+        heap = Heap(tmp, program, exhaustive="yes")
+        main = heap.sites["main"]
+        assert (main["allocations"], main["allocated"], main["live"]) == (3000, 1000 * (1000 + 640 + 100), 0), (library, main)
+        check_in(library, heap.facts()["heap_allocator"])
+    archive = pathlib.Path("/usr/lib/x86_64-linux-gnu/libjemalloc.a")
+    if archive.exists():
+        (tmp / "own.c").write_text("#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\nint main(void) { memset(malloc(32 << 20), 1, 32 << 20); usleep(600000); return 0; }\n")
+        subprocess.run(["gcc", "-O0", tmp / "own.c", "-o", tmp / "own", archive, "-lstdc++", "-lm", "-lpthread"], check=True)
+        check_blind(tmp, tmp / "own", "jemalloc")
+
+
+def test_a_rust_program_on_jemalloc(tmp):
+    need_tool("rustc")
+    program = compile_to(tmp / "rj", ["rustc", "-O", "-g"], JEMALLOC_RUST, ".rs")
+    heap = Heap(tmp, program, sample="16KiB")
+    of = lambda part, column: sum(site[column] for name, site in heap.sites.items() if part in name)
+    check_near(of("burn", "allocated") / 60e6, 1, 0.08, "bytes of burn")
+    check_near(of("gather", "live") / 22e6, 1, 0.15, "live bytes of gather")
+    check_in("jemalloc", heap.facts()["heap_allocator"])
 
 
 def test_heap_stacks_become_flame_graphs(tmp):

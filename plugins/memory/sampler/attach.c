@@ -20,7 +20,7 @@
 extern char **environ;
 
 static uint8_t nothing[HEAP_MAYBE_BYTES];
-EXPORT uint8_t *maybe = nothing;
+uint8_t *maybe = nothing;
 struct process_state process_state;
 
 /* Not getenv(): a program may bring its own. */
@@ -128,9 +128,10 @@ static void describe(struct heap_process *process)
 	Dl_info info;
 
 	memcpy(&next, &real.malloc, sizeof(next));
-	if (own == NULL || first != own) {
+	if (own == NULL ||
+	    first !=
+		    own) { /* or the program only has a stand-in for the address of malloc: then we are called */
 		process->flags |= HEAP_PROCESS_SHADOWED;
-		next = first;
 	}
 	if (next != NULL && dladdr(next, &info) != 0 && info.dli_fname != NULL) {
 		const char *slash = strrchr(info.dli_fname, '/');

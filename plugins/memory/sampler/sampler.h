@@ -4,6 +4,7 @@
  * allocation, no libc call that might do either once it is attached; errno is left alone; whatever is odd, the target goes on.
  *
  *   names.c     the allocator's functions as the target calls them: count down, else pass on
+ *   more_names.c  operator new and delete, jemalloc's and mimalloc's own
  *   slow.S      where a call is to be looked at: its caller's registers, then slow.c
  *   slow.c      sampled and exhaustive recording around the real call
  *   real.c      the real functions, and memory before they are found
@@ -28,13 +29,6 @@
 struct caller {
 	uint64_t ip, sp, bp, bx, r12, r13, r14, r15;
 };
-
-/* Exported, to the companion: by names that no target has. */
-#define thread_state     profcore_heap_thread
-#define maybe            profcore_heap_maybe
-#define heap_note_alloc  profcore_heap_note_alloc
-#define heap_note_free   profcore_heap_note_free
-#define heap_note_resize profcore_heap_note_resize
 
 /** The real allocator. Members are NULL where it has no such function. */
 struct real {
@@ -65,7 +59,7 @@ struct thread_state {
 	bool is_paused;    /* our own calls */
 };
 
-extern EXPORT __thread struct thread_state thread_state __attribute__((tls_model("initial-exec")));
+extern __thread struct thread_state thread_state __attribute__((tls_model("initial-exec")));
 
 /** The process. */
 struct process_state {
@@ -78,7 +72,7 @@ struct process_state {
 };
 
 extern struct process_state process_state;
-extern EXPORT uint8_t *maybe; /* HEAP_MAYBE_BYTES, not 0 where an object may be one of ours; never NULL */
+extern uint8_t *maybe; /* HEAP_MAYBE_BYTES, not 0 where an object may be one of ours; never NULL */
 
 /* real.c */
 void real_find(void);

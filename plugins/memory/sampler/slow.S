@@ -33,17 +33,6 @@
 	.endm
 
 	.text
-#ifdef MORE_NAMES
-	slow slow_mallocx, do_mallocx
-	slow slow_rallocx, do_rallocx
-	slow slow_sdallocx, do_sdallocx
-	slow slow_dallocx, do_dallocx
-	slow slow_sized, do_sized
-	slow slow_counted, do_counted
-	slow slow_aligned, do_aligned
-	slow slow_resize, do_resize
-	slow slow_release, do_release
-#else
 	slow slow_malloc, do_malloc
 	slow slow_calloc, do_calloc
 	slow slow_realloc, do_realloc
@@ -54,6 +43,8 @@
 	slow slow_valloc, do_valloc
 	slow slow_pvalloc, do_pvalloc
 	slow slow_reallocarray, do_reallocarray
-#endif
+	slow slow_get, do_get
+	slow slow_get_many, do_get_many
+	slow slow_get_more, do_get_more
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* What slow.S calls, and what the companion with further names (more_names.c) uses of this library. */
+/* What slow.S calls, and what more_names.c uses. */
 #ifndef MEMORY_SAMPLER_SLOW_H
 #define MEMORY_SAMPLER_SLOW_H
 
 #include "sampler.h"
 
 /** After the real function: an object of so many bytes, if its bytes brought a sample. p may be NULL: the call failed. */
-EXPORT void heap_note_alloc(void *p, size_t size, const struct caller *caller);
+void heap_note_alloc(void *p, size_t size, const struct caller *caller);
 
 /** Before the real function. */
-EXPORT void heap_note_free(const void *p);
+void heap_note_free(const void *p);
 
 /** Around the real function, which `resize` calls. */
 typedef void *(*heap_resize_fn)(void *context);
-EXPORT void *heap_note_resize(void *p, size_t size, const struct caller *caller, heap_resize_fn resize,
-			      void *context);
+void *heap_note_resize(void *p, size_t size, const struct caller *caller, heap_resize_fn resize,
+		       void *context);
 
 #define SLOW_ARGUMENTS size_t b, size_t c, size_t d, const struct caller *caller
 

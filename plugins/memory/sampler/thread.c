@@ -14,7 +14,7 @@
 
 #define MAIN_STACK_MAX (128ULL << 20) /* the kernel keeps this much free below the stack at least */
 
-EXPORT __thread struct thread_state thread_state __attribute__((tls_model("initial-exec")));
+__thread struct thread_state thread_state __attribute__((tls_model("initial-exec")));
 
 static pthread_key_t exit_key;
 static bool has_exit_key;

@@ -80,7 +80,7 @@ struct heap_ring {
 	_Alignas(HEAP_LINE) uint64_t head; /* producers; in bytes, never wraps */
 	uint64_t lost;                     /* records without room */
 	_Alignas(HEAP_LINE) uint64_t tail; /* the collector */
-					   /* data: at heap_segment.ring_data */
+	/* data: at heap_segment.ring_data */
 };
 
 /** Live objects by address: sampled ones, or all. */
@@ -100,8 +100,7 @@ struct heap_process {
 };
 
 enum heap_process_flags {
-	HEAP_PROCESS_SHADOWED = 1, /* the program has a malloc of its own in front of ours */
-	HEAP_PROCESS_NAMES = 2,    /* the companion for further names is loaded */
+	HEAP_PROCESS_SHADOWED = 1, /* the program may have a malloc of its own in front of ours */
 };
 
 /** Exhaustive: what one shard saw of one stack. */
