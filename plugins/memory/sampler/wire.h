@@ -15,7 +15,7 @@
 #define HEAP_VERSION 1U
 
 #define HEAP_LINE         64U
-#define HEAP_RINGS        16U    /* threads share them by number */
+#define HEAP_RINGS        64U    /* threads share them by number */
 #define HEAP_SHARDS       64U    /* of counters, exhaustive: one a thread while they last */
 #define HEAP_PROCESSES    65535U /* that were seen in a run; slot 0 is none */
 #define HEAP_MAYBE_BYTES  65536U /* fits the second-level cache */
