@@ -263,7 +263,11 @@ static int32_t finish_sessions(struct heap *heap)
 	int32_t rc = PFC_OK;
 
 	for (int port = 0; port < HEAP_PORTS && rc == PFC_OK; port++) {
-		rc = heap->stacks->finish(heap->sessions[port]);
+		bool is_needed = port == HEAP_CHURN && heap->model.site_count > 0;
+
+		rc = is_needed || heap->stacks->sample_count(heap->sessions[port]) > 0
+			     ? heap->stacks->finish(heap->sessions[port])
+			     : PFC_ENODATA;
 		if (rc == PFC_ENODATA) {
 			tier_absent(heap->tier->memory, heap_ports[port],
 				    heap->unseen[0] ? heap->unseen : none[port]);
