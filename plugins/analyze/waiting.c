@@ -69,6 +69,26 @@ static const struct {
 	{ "__mutex_lock", CAUSE_LOCK },
 };
 
+/* Rust writes methods as <path::Type>::name. */
+static const char *without_bracket(const char *name)
+{
+	return name[0] == '<' ? name + 1 : name;
+}
+
+/* Code of the program itself. A language's own library is no part of it, though it is linked in. */
+static bool is_own(const struct profile *profile, uint32_t function)
+{
+	static const char *const libraries[] = { "std::", "core::", "alloc::" };
+	const char *name = without_bracket(profile_function_name(profile, function));
+
+	for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
+		if (strncmp(name, libraries[i], strlen(libraries[i])) == 0) {
+			return false;
+		}
+	}
+	return profile->functions[function].kind == PROFILE_APP && profile->functions[function].named;
+}
+
 /* Of a stack: its cause, and the innermost function of the app in it, 0 for none. */
 static enum cause look_at(const struct profile *profile, uint32_t stack, uint32_t *ret_app)
 {
@@ -82,7 +102,7 @@ static enum cause look_at(const struct profile *profile, uint32_t stack, uint32_
 		for (uint32_t i = profile->frame_first[location]; i < profile->frame_first[location + 1];
 		     i++) {
 			uint32_t function = profile->frames[i].function;
-			const char *name = profile_function_name(profile, function);
+			const char *name = without_bracket(profile_function_name(profile, function));
 
 			for (size_t j = 0; !is_told && j < sizeof(signs) / sizeof(signs[0]); j++) {
 				if (strncmp(name, signs[j].begins, strlen(signs[j].begins)) == 0) {
@@ -90,8 +110,7 @@ static enum cause look_at(const struct profile *profile, uint32_t stack, uint32_
 					is_told = true;
 				}
 			}
-			if (!*ret_app && profile->functions[function].kind == PROFILE_APP &&
-			    profile->functions[function].named) {
+			if (!*ret_app && is_own(profile, function)) {
 				*ret_app = function;
 			}
 		}
@@ -125,8 +144,7 @@ static void add_way(struct text *to, const struct profile *profile, uint32_t sta
 		     i < profile->frame_first[location + 1] && count < 6; i++) {
 			uint32_t function = profile->frames[i].function;
 
-			if (profile->functions[function].kind == PROFILE_APP &&
-			    profile->functions[function].named) {
+			if (is_own(profile, function)) {
 				functions[count++] = function;
 			}
 		}

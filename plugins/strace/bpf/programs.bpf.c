@@ -47,6 +47,7 @@ static always_inline void leave_cpu(struct task_struct *task, bool preempted, __
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	slot->wait_blocked_ns = 0;
 	slot->waker_tid = 0;
+	slot->waker[0] = 0;
 	slot->is_waiting = 1;
 	if ((long)regs->orig_ax >= 0) {
 		slot->wait_key = key_of(regs->orig_ax, is_compat(task));
@@ -177,10 +178,14 @@ int on_waking(__u64 *ctx)
 	if (slot->state == SLOT_BLOCKED) {
 		slot->wait_blocked_ns = slot_settle(slot, now);
 		slot->state = SLOT_RUN_QUEUE;
+		/* Who it was is told of long waits only: to find out costs as much as all the rest. */
+		if (slot->wait_blocked_ns >= min_wait_ns ||
+		    (with_calls && slot->wait_blocked_ns >= slow_ns)) {
+			waker = (struct task_struct *)bpf_get_current_task_btf();
+			slot->waker_tid = waker->pid == 0 || in_interrupt(ctx, waker) ? -1 : waker->pid;
+			read_comm(slot->waker, waker);
+		}
 	}
-	waker = (struct task_struct *)bpf_get_current_task_btf();
-	slot->waker_tid = waker->pid == 0 || in_interrupt(ctx, waker) ? -1 : waker->pid;
-	read_comm(slot->waker, waker);
 	cost_end(began);
 	return 0;
 }
