@@ -316,6 +316,27 @@ def test_few_rooted_stacks_are_said_aloud(tmp):
     harness.check_in("stack longer than the copy", text)
 
 
+def test_more_threads_than_descriptors(tmp):
+    """1,500 threads and 1,024 descriptors: known before the window, said, and sampled on the CPUs; nobody else is kept."""
+    harness.need("root")
+    script = ("import threading\nthreading.stack_size(65536)\nstop = threading.Event()\n"
+              "for i in range(1500):\n    threading.Thread(target=stop.wait, daemon=True).start()\n"
+              "print('up', flush=True)\nwhile True:\n    sum(range(10000))\n")
+    target = subprocess.Popen(["python3", "-c", script], stdout=subprocess.PIPE)
+    try:
+        target.stdout.readline()
+        config = tmp / "run.ini"
+        config.write_text(f"[run]\nduration = 1s\noutput = {tmp / 'out'}\n[target]\npid = {target.pid}\n[plugin:perf-cpu]\n")
+        harness.run(["prlimit", "--nofile=1024:1024", harness.profcore_path(), "-c", config], timeout=120).ok()
+        profile = Profile.of_run(tmp)
+    finally:
+        target.kill()
+        target.wait()
+    assert profile.facts["scope"] == "CPUs", profile.facts
+    harness.check_in("sampling whatever runs on the CPUs instead", profile.log)
+    assert {s["pid"] for s in profile.tables["samples"]} == {target.pid}
+
+
 def test_short_lives_make_it_look_at_the_cpus(tmp):
     """Most of the time is in children that no event of their own ever samples: events on the CPUs take over."""
     harness.need("root")
