@@ -368,7 +368,11 @@ static int32_t resident_tick(struct tier *tier, uint64_t now_ns)
 	int32_t rc;
 
 	if (now_ns < self->due_ns) {
-		return processes_follow(&self->processes);
+		uint64_t ended = self->processes.ended;
+
+		rc = processes_follow(&self->processes);
+		/* A kill for lack of memory is counted now; the group of a container may be gone at the next tick. */
+		return rc == PFC_OK && self->processes.ended != ended ? sample_group(tier, now_ns) : rc;
 	}
 	rc = sample_now(tier, now_ns);
 	cost = now_of(tier) - now_ns;

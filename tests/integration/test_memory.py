@@ -5,6 +5,7 @@
 import json
 import subprocess
 
+import docker_env
 import harness
 from harness import check_in, check_near, profcore, profcore_json
 
@@ -257,6 +258,21 @@ def test_calls_that_ask_for_memory_have_stacks(tmp):
     check_near(found["touch"] / MIB, 32, 0.5, "asked for under touch, MiB")
     calls = [row for row in table(tmp, "map_calls") if row["call"] == 1 and row["anonymous"] and row["bytes"] == 4 * MIB]
     assert len(calls) == 8, calls
+
+
+EATER = ('sleep 2; a=; i=0; while [ $i -lt 200 ]; do b=$(head -c 1048576 /dev/zero | tr "\\0" x); a="$a$b"; '
+         'i=$((i+1)); sleep 0.02; done')
+
+
+def test_a_container_that_is_killed_for_lack_of_memory(tmp):
+    """By name: its limit, its growth and the kill are in the text, and analyze says it first."""
+    engine = docker_env.engine()
+    with engine.run(engine.base_image(), "sh", "-c", EATER, options=["-m", "40m", "--memory-swap", "40m"]) as container:
+        result = profcore("memory-profile", 6, "--container", container.name, cwd=tmp, env=engine.env(), timeout=90).ok()
+    text = (tmp / "profiling" / "latest" / "memory_report.txt").read_text()
+    check_in("killed in the target's control group for lack of memory", text)
+    check_in("limit 40.0 MiB", text)
+    check_in("for lack of memory", result.out)
 
 
 if __name__ == "__main__":
