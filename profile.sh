@@ -42,6 +42,27 @@ docker.io        containers: the demo stack of `setup`
 docker-compose   starts it
 '
 
+# What continuous integration has besides, so that no test of a real component is skipped there.
+component_packages='
+debootstrap      the base image of containers
+iptables         what the engine gives containers their ports with
+podman           the other engine
+crun             its runtime
+musl-tools       static programs of another libc
+strace           the counts that ours are compared with
+linux-perf       stacks that ours are compared with
+bpftrace         probes that ours are compared with
+nginx-light      profiled under load
+redis-tools      load for Redis
+postgresql       profiled under load
+postgresql-contrib  pgbench, its load
+wrk              load for nginx
+sqlite3          a command whose calls are counted
+curl             the same
+libjemalloc-dev  an allocator to see
+libmimalloc-dev  another
+'
+
 # Only where no Rust is there yet, from Debian or not.
 rust_packages='
 cargo            the demo backend in Rust
@@ -173,6 +194,15 @@ build_all() {
 	fi
 }
 
+packages_of_tests() {
+	echo "$build_packages$test_packages"
+	command -v cargo >/dev/null || echo "$rust_packages"
+	if [[ ${CI:-} == true ]]; then
+		echo "$component_packages"
+		command -v dockerd >/dev/null || echo "$engine_packages"
+	fi
+}
+
 profcore() {
 	cd "$root"
 	exec "$build/core/profcore" "$@"
@@ -188,7 +218,7 @@ main() {
 		profcore -c configs/slow_endpoint.ini "$@"
 		;;
 	test)
-		install_packages "$build_packages$test_packages$(command -v cargo >/dev/null || echo "$rust_packages")"
+		install_packages "$(packages_of_tests)"
 		build_all -Dtests=enabled -Dwerror="$([[ ${CI:-} == true ]] && echo true || echo false)"
 		cd "$root"
 		exec python3 tests/run.py --build "$build" "$@"
