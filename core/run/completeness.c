@@ -11,6 +11,7 @@
 #define TYPE_STACKS    "profcore.stacks/1"
 #define MIN_ROOTED_PCT 90.0
 #define KEY_BYTES      128
+#define ENOUGH_SAMPLES 30
 
 static void set_nested(json_t *to, const char *key, const json_t *value)
 {
@@ -64,6 +65,9 @@ void completeness_warning(const struct run_stage *stage, const struct run_output
 	double least_pct = json_is_number(least) ? json_number_value(least) : MIN_ROOTED_PCT;
 
 	to[0] = '\0';
+	if (json_integer_value(json_object_get(json_object_get(output->report, "rows"), "samples")) < ENOUGH_SAMPLES) {
+		return; /* a share of so few says nothing; the report says how few there are */
+	}
 	if (!str_equal(output->plan->port->type, TYPE_STACKS) || json_object_get(facts, "absent") != NULL ||
 	    !json_is_number(rooted) ||
 	    json_number_value(rooted) >= least_pct) {

@@ -17,8 +17,7 @@
 #include "run/settle.h"
 #include "stage/protocol.h"
 
-#define SUMMARY_BYTES_MAX (4u << 20)
-#define MANIFEST_FORMAT   1
+#define MANIFEST_FORMAT 1
 
 static const char *const phase_names[] = { "plan",  "probe",     "prepare", "window",
 					   "drain", "transform", "sealed" };
@@ -392,7 +391,7 @@ void record_write(struct run *run)
 	json_decref(manifest);
 }
 
-static double window_seconds(const struct run *run)
+double record_window_seconds(const struct run *run)
 {
 	const json_t *window = json_object_get(run->stored, "window");
 
@@ -422,7 +421,7 @@ static json_t *warnings_to_json(const struct run *run)
 
 json_t *record_to_json(const struct run *run)
 {
-	double window_s = window_seconds(run);
+	double window_s = record_window_seconds(run);
 	json_t *object =
 		json_pack("{s:o, s:s, s:i, s:f}", "run", protocol_string(run->dir->path, 4096), "status",
 			  record_status(run), "exit_code", record_exit_code(run), "window_s", window_s);
@@ -442,175 +441,4 @@ json_t *record_to_json(const struct run *run)
 		}
 	}
 	return object;
-}
-
-/* ---- summary ---- */
-
-static void merge(json_t *to, const json_t *from)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach((json_t *)from, key, value)
-	{
-		json_t *have = json_object_get(to, key);
-
-		if (json_is_object(have) && json_is_object(value)) {
-			merge(have, value);
-		} else if (json_is_array(have) && json_is_array(value)) {
-			json_array_extend(have, value);
-		} else {
-			json_object_set_new(to, key, json_deep_copy(value));
-		}
-	}
-}
-
-static json_t *read_document(int fd)
-{
-	struct stat st;
-	json_t *json = NULL;
-	void *text;
-
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > SUMMARY_BYTES_MAX) {
-		return NULL;
-	}
-	text = malloc((size_t)st.st_size);
-	if (text != NULL && pread(fd, text, (size_t)st.st_size, 0) == st.st_size) {
-		json = json_loadb(text, (size_t)st.st_size, 0, NULL);
-	}
-	free(text);
-	return json;
-}
-
-void record_merge_stored(struct run *run)
-{
-	for (const struct plan_stored *s = run->plan->stored; s != NULL; s = s->next) {
-		json_t *summary;
-		int fd = -1;
-
-		if (!str_equal(s->type, ARTIFACT_TYPE_SUMMARY) ||
-		    (s->folder != NULL ? stored_open(s->folder, s->path, &fd, NULL)
-				       : rundir_open_file(run->dir, s->path, &fd, NULL)) < 0) {
-			continue;
-		}
-		summary = read_document(fd);
-		if (json_is_object(summary)) {
-			merge(run->summary, summary);
-		}
-		json_decref(summary);
-		close(fd);
-	}
-}
-
-void record_merge_summary(struct run *run, const struct run_stage *stage)
-{
-	for (size_t i = 0; i < stage->plan->output_count; i++) {
-		const struct run_output *output = &stage->outputs[i];
-		json_t *summary;
-
-		if (!str_equal(output->plan->port->type, ARTIFACT_TYPE_SUMMARY) ||
-		    output->state != OUTPUT_COMPLETE) {
-			continue;
-		}
-		summary = read_document(output->fd);
-		if (json_is_object(summary)) {
-			merge(run->summary, summary);
-		} else {
-			log_warning("%s: its summary is not a JSON object of at most 4 MiB, ignoring it",
-				    stage->plan->name);
-		}
-		json_decref(summary);
-	}
-}
-
-/* ---- for people ---- */
-
-static void print_lines(const json_t *lines, FILE *to)
-{
-	char safe[1024];
-	const json_t *line;
-	size_t i;
-
-	json_array_foreach(lines, i, line)
-	{
-		if (json_is_string(line)) {
-			fprintf(to, "  %s\n", log_escape(safe, sizeof(safe), json_string_value(line)));
-		}
-	}
-}
-
-static void print_trouble(const struct run *run, FILE *to)
-{
-	char what[1024];
-	char why[1024];
-
-	if (run->target_failure.status != 0) {
-		fprintf(to, "  %s: %s\n", log_escape(what, sizeof(what), run->target_failure.what),
-			log_escape(why, sizeof(why), run->target_failure.why));
-	}
-	for (size_t i = 0; i < run->plan->stage_count; i++) {
-		const struct run_stage *stage = &run->stages[i];
-
-		if (stage->failure.status != 0) {
-			fprintf(to, "  %s failed in %s: %s\n", stage->plan->name, stage->failed_phase,
-				log_escape(what, sizeof(what), stage->failure.why));
-		} else if (stage->state == STAGE_SKIPPED && !stage->is_spared && run_has_window(run)) {
-			fprintf(to, "  %s was not started\n", stage->plan->name);
-		}
-		for (size_t o = 0; o < stage->plan->output_count; o++) {
-			const struct run_output *output = &stage->outputs[o];
-			int64_t lost = record_lost(output);
-
-			if (output->state == OUTPUT_ABSENT && !stage->is_spared) {
-				fprintf(to, "  %s.%s is absent: %s\n", stage->plan->name,
-					output->plan->port->name,
-					log_escape(what, sizeof(what), settle_absence(output)));
-			}
-			if (output->state == OUTPUT_PARTIAL) {
-				fprintf(to, "  %s.%s is partial: %s%s%lld rows kept\n", stage->plan->name,
-					output->plan->port->name, log_escape(what, sizeof(what), settle_lack(output)),
-					settle_lack(output)[0] != '\0' ? "; " : "", (long long)record_rows(output));
-			}
-			completeness_warning(stage, output, why, sizeof(why));
-			if (why[0] != '\0') {
-				fprintf(to, "  !! %s\n", why);
-			}
-			if (lost > 0) {
-				fprintf(to, "  %s.%s lost %lld observations, kept %lld\n", stage->plan->name,
-					output->plan->port->name, (long long)lost,
-					(long long)record_rows(output));
-			}
-		}
-	}
-}
-
-static void print_documents(const struct run *run, FILE *to)
-{
-	for (size_t i = 0; i < run->plan->stage_count; i++) {
-		const struct run_stage *stage = &run->stages[i];
-
-		for (size_t o = 0; o < stage->plan->output_count; o++) {
-			const struct run_output *output = &stage->outputs[o];
-
-			if (output->plan->port->file[0] != '\0' &&
-			    (output->state == OUTPUT_COMPLETE || output->state == OUTPUT_PARTIAL)) {
-				fprintf(to, "  %s/%s\n", run->dir->path, output->plan->path);
-			}
-		}
-	}
-}
-
-void record_print(const struct run *run, FILE *to)
-{
-	fprintf(to, "%s: %s", run->dir->path, record_status(run));
-	if (run->stored != NULL) {
-		fprintf(to, ", replay of %s", run->settings->replay_of);
-	} else if (run->t0_ns > 0) {
-		fprintf(to, ", window %.1f s (%s)", window_seconds(run),
-			run->end_reason != NULL ? run->end_reason : "");
-	}
-	fputc('\n', to);
-	print_lines(json_object_get(run->summary, "text"), to);
-	print_trouble(run, to);
-	print_documents(run, to);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a run tells about itself: manifest.json, the object of --json, target.json, the merged summary, the exit code. */
+/* What a run tells about itself: manifest.json, the object of --json, target.json, the exit code. */
 #ifndef CORE_RUN_RECORD_H
 #define CORE_RUN_RECORD_H
 
@@ -17,12 +17,6 @@ const char *record_status(const struct run *run);
 /** The exit code as far as the run is known (design, section 5, point 7). */
 int record_exit_code(const struct run *run);
 
-/** Merge a stage's profcore.summary/1 documents into run->summary: objects by key, arrays one after the other. */
-void record_merge_summary(struct run *run, const struct run_stage *stage);
-
-/** Replay: the summaries of the stored drivers and collectors. */
-void record_merge_stored(struct run *run);
-
 /** Share of [T0, T1] that the stage measured; NAN when that is not known. */
 double record_coverage(const struct run *run, const struct run_stage *stage);
 
@@ -30,8 +24,8 @@ double record_coverage(const struct run *run, const struct run_stage *stage);
 int64_t record_lost(const struct run_output *output);
 int64_t record_rows(const struct run_output *output);
 
-/** Print the end of the run for people: what was found, what is missing, where it is. */
-void record_print(const struct run *run, FILE *to);
+/** Length of the window in seconds, of the stored run in a replay; 0: there was none. */
+double record_window_seconds(const struct run *run);
 
 /** "2026-11-23T15:04:05Z" of a CLOCK_REALTIME time. */
 char *record_date(char *to, size_t to_bytes, uint64_t realtime_ns);

@@ -21,7 +21,9 @@
 #include "run/loop.h"
 #include "run/measure.h"
 #include "run/progress.h"
+#include "run/closing.h"
 #include "run/record.h"
+#include "run/summary.h"
 #include "run/remove.h"
 #include "run/run_target.h"
 #include "run/settle.h"
@@ -142,7 +144,7 @@ static int open_folder(struct run *run, struct pfc_error *err)
 			rc = transform_link_stored(run, err);
 		}
 		if (rc == 0) {
-			record_merge_stored(run);
+			summary_merge_stored(run);
 		}
 	}
 	return rc;
@@ -284,7 +286,7 @@ static bool tell(const struct run *run)
 		fputc('\n', stdout);
 		json_decref(object);
 	} else if (!run->settings->is_quiet) {
-		record_print(run, stdout);
+		closing_print(run, stdout);
 	}
 	is_told = fflush(stdout) == 0 && !ferror(stdout) && is_told;
 	if (!is_told) {

@@ -10,6 +10,7 @@
 #include "run/loop.h"
 #include "run/record.h"
 #include "run/report.h"
+#include "run/summary.h"
 #include "stage/protocol.h"
 
 void settle_failure(struct run *run, struct run_stage *stage, const char *phase, const struct pfc_error *err)
@@ -148,7 +149,7 @@ void settle_end(struct run *run, struct run_stage *stage)
 	for (size_t i = 0; i < stage->plan->output_count; i++) {
 		settle_output(run, stage, &stage->outputs[i]);
 	}
-	record_merge_summary(run, stage);
+	summary_merge(run, stage);
 	if (!run->is_abandoned) {
 		record_write(run);
 	}

@@ -291,6 +291,12 @@ static int keep_sample(struct pfc_stacks_session *session, const struct pending 
 	struct space_thread *thread = spaces_thread(&session->spaces, sample->tid);
 	uint32_t at = session->samples.count++;
 
+	if (session->kept_first_ns == 0 || sample->time_ns < session->kept_first_ns) {
+		session->kept_first_ns = sample->time_ns;
+	}
+	if (sample->time_ns > session->kept_last_ns) {
+		session->kept_last_ns = sample->time_ns;
+	}
 	session->samples.time_ns[at] = sample->time_ns;
 	session->samples.pid[at] = sample->pid;
 	session->samples.tid[at] = sample->tid;
@@ -453,6 +459,15 @@ static int write_frames(struct pfc_stacks_session *session, const struct frames 
 	return remember(session, status);
 }
 
+/* Whether nothing that was kept can lie within the window: what is before T0 and after T1 is of no use to anybody. */
+static bool is_all_outside(const struct pfc_stacks_session *session)
+{
+	struct pfc_window window = { .struct_size = sizeof(window) };
+
+	return session->host->window(session->host->ctx, &window) == 0 && window.t1_ns > window.t0_ns &&
+	       (session->kept_last_ns < window.t0_ns || session->kept_first_ns > window.t1_ns);
+}
+
 int session_finish(struct pfc_stacks_session *session)
 {
 	struct symbolize_request request = { .intern = &session->intern,
@@ -490,7 +505,7 @@ int session_finish(struct pfc_stacks_session *session)
 		status = commit(session);
 	}
 	remember(session, status);
-	return status == 0 && session->counts.kept == 0 ? PFC_ENODATA : status;
+	return status == 0 && (session->counts.kept == 0 || is_all_outside(session)) ? PFC_ENODATA : status;
 }
 
 uint64_t session_sample_count(const struct pfc_stacks_session *session)

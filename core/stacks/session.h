@@ -73,6 +73,7 @@ struct pfc_stacks_session {
 	uint64_t sync_ns;   /* the target's events before this have been taken in */
 	uint64_t commit_ns; /* of the last commit */
 	uint64_t newest_ns; /* latest sample added */
+	uint64_t kept_first_ns, kept_last_ns; /* of the samples kept; 0: none */
 	int status;         /* the writer's first error */
 	bool is_finished;
 	struct session_counts counts;

@@ -193,6 +193,16 @@ static void host_log(void *ctx, uint32_t level, const char *text)
 {
 }
 
+static int32_t host_window(void *ctx, struct pfc_window *ret)
+{
+	const struct fake_host *fake = ctx;
+
+	ret->t0_ns = fake->t0_ns;
+	ret->t1_ns = fake->t1_ns;
+	ret->duration_ns = fake->t1_ns - fake->t0_ns;
+	return PFC_OK;
+}
+
 void fake_host_init(struct fake_host *fake)
 {
 	memset(fake, 0, sizeof(*fake));
@@ -202,6 +212,7 @@ void fake_host_init(struct fake_host *fake)
 	fake->host.output = host_output;
 	fake->host.loss = host_loss;
 	fake->host.now = host_now;
+	fake->host.window = host_window;
 	fake->host.log = host_log;
 	fake->writer.struct_size = sizeof(fake->writer);
 	fake->writer.ctx = fake;

@@ -46,6 +46,7 @@ struct fake_host {
 	uint64_t calls;   /* of the writer */
 	uint64_t fail_at; /* this call of the writer, and all after, fail; 0: none */
 	int fail_status;
+	uint64_t t0_ns, t1_ns; /* the window; 0: none yet */
 	bool discard; /* keep no rows, only counts: for benchmarks */
 };
 

@@ -7,6 +7,7 @@
 
 #include "config_fixture.h"
 #include "run/record.h"
+#include "run/summary.h"
 
 #define STAGES 3
 
@@ -154,7 +155,7 @@ static void merge_text(size_t i, const char *text)
 
 	plan_outputs[i].port = &summary;
 	outputs[i].fd = fileno(file);
-	record_merge_summary(&run, &stages[i]);
+	summary_merge(&run, &stages[i]);
 	fclose(file);
 }
 

@@ -385,6 +385,30 @@ START_TEST(waits_for_the_events_of_a_sample)
 }
 END_TEST
 
+/* What was seen between the start of the collector and T0 alone is no data: nobody downstream would take it. */
+START_TEST(says_when_nothing_lies_in_the_window)
+{
+	static const struct {
+		uint64_t time_ns;
+		int32_t status;
+	} cases[] = { { 99, PFC_ENODATA }, { 100, 0 }, { 200, 0 }, { 201, PFC_ENODATA } };
+	uint64_t ip = (uint64_t)(uintptr_t)shape_root + 1;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct subject subject;
+
+		open_subject(&subject, true);
+		subject.host.t0_ns = 100;
+		subject.host.t1_ns = 200;
+		fake_target_sync(&subject.target, 1000);
+		ck_assert_int_eq(add(&subject, cases[i].time_ns, 7, &ip, 1), 0);
+		ck_assert_int_eq(subject.face->finish(subject.session), cases[i].status);
+		ck_assert_uint_eq(fake_rows(&subject.host, "samples"), 1);
+		close_subject(&subject);
+	}
+}
+END_TEST
+
 START_TEST(cuts_junk_and_knows_roots)
 {
 	struct subject subject;
@@ -606,6 +630,7 @@ int main(void)
 	tcase_add_test(cases, says_when_there_was_nothing);
 	tcase_add_test(cases, refuses_what_breaks_the_contract);
 	tcase_add_test(cases, keeps_all_when_ticks_stay_out);
+	tcase_add_test(cases, says_when_nothing_lies_in_the_window);
 	tcase_add_test(cases, returns_the_writers_error);
 	tcase_add_test(cases, says_when_files_do_not_open);
 	tcase_add_test(cases, reads_separate_debug_files);

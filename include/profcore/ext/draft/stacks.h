@@ -114,7 +114,7 @@ struct pfc_stacks {
 	 * Resolve what is pending, symbolize, append `frames`, state the facts (samples, rooted_pct, unknown_pct, ...). Call it
 	 * in finish.
 	 * Thread:  [control]
-	 * Returns: 0; PFC_ENODATA when no sample was added; the writer's error.
+	 * Returns: 0; PFC_ENODATA when no sample was added, or none within the window; the writer's error.
 	 */
 	int32_t (*finish)(struct pfc_stacks_session *session);
 
