@@ -283,14 +283,17 @@ static void add_heap_coverage(const struct memory_report *report, struct text *t
 void memory_add_coverage(const struct memory_report *report, struct text *to)
 {
 	double seen = memory_fact(report, "faults.seen_pct"), ended = memory_fact(report, "ended_unread");
+	double faults = memory_fact(report, "faults.counted"); /* NAN: they were not looked at, as said above */
 	char text[UNITS_ROOM];
 
 	grid_heading(to, "Coverage");
 	add_heap_coverage(report, to);
-	if (isfinite(seen)) {
+	if (faults == 0) {
+		text_add(to, "  page faults      none in the window\n");
+	} else if (faults > 0 && isfinite(seen)) {
 		text_format(
 			to, "  page faults      %s in the window; the samples stand for %.1f %% of them\n",
-			units_count(text, (uint64_t)fmax(0, memory_fact(report, "faults.counted"))), seen);
+			units_count(text, (uint64_t)faults), seen);
 		if (seen < 90 || seen > 110) {
 			text_add(to, "  !! Threads or processes were too short-lived to be sampled in "
 				     "proportion.\n");

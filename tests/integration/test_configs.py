@@ -60,8 +60,9 @@ def test_slow_endpoint_leaves_a_whole_folder(tmp):
     assert pictures, list(folder.iterdir())
     for picture in pictures:
         assert xml.etree.ElementTree.parse(picture).getroot().tag.endswith("svg")
-        check_in("hash_rounds", picture.read_text())
-    for name in ("config.effective.ini", "target.json", "artifacts", "logs", "report.txt", "report.json"):
+    check_in("hash_rounds", (folder / "flamegraph.cpu.svg").read_text())
+    for name in ("config.effective.ini", "target.json", "artifacts", "logs", "report.txt", "report.json", "strace.txt",
+                 "memory_report.txt"):
         assert (folder / name).exists(), f"{name} is missing of {sorted(path.name for path in folder.iterdir())}"
 
 
@@ -99,17 +100,18 @@ def test_load_recipe(tmp):
     assert abs(report["load"]["requests"] - served) <= 17, (report["load"], served)
 
 
-def test_recipes_of_missing_plugins_say_so(tmp):
-    known = {row["id"] for row in plugins()}
-    for word, plugin in (("memory-profile", "memory"), ("strace", "strace")):
-        if plugin not in known:
-            result = profcore(word, 1, cwd=tmp).expect(2)
-            check_in(f'"{plugin}"', result.err)
-
-
-def plugins():
-    listing = profcore("plugin", "list", "--json").ok().json()
-    return listing["plugins"] if isinstance(listing, dict) else listing
+def test_memory_and_strace_recipes(tmp):
+    """Each makes its text, of a target that waits and touches memory."""
+    for word, document, title in (("strace", "strace.txt", "Completeness"), ("memory-profile", "memory_report.txt", "Coverage")):
+        with Backend() as backend:
+            busy = threading.Thread(target=backend.hammer, kwargs={"seconds": 3})
+            busy.start()
+            report = run_recipe(tmp / word, word, 2, "--pid", backend.pid)
+            busy.join()
+        text = (tmp / word / "latest" / document).read_text()
+        check_in(title, text)
+        check_in(str(backend.pid), text)
+        assert report["status"] == "complete", report
 
 
 def test_recipes_are_listed_in_help():
