@@ -245,7 +245,7 @@ static int stop_stack(const struct compose *stack)
 
 static int clean(const struct clean_args *args, int output_fd)
 {
-	struct leftovers leftovers = { NULL };
+	struct leftovers leftovers = { 0 };
 	struct compose stack = { NULL, NULL, NULL, false };
 	struct pfc_error err;
 	int code = 0;

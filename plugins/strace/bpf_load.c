@@ -23,7 +23,7 @@
 /* libbpf's last complaint, for the reason: it knows more than the error number. Of this process, which belongs to the stage. */
 static char last_words[160];
 
-static int keep_words(enum libbpf_print_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int keep_words(enum libbpf_print_level level, const char *format, va_list args)
 {
 	if (level == LIBBPF_WARN && last_words[0] == '\0') {
 		vsnprintf(last_words, sizeof(last_words), format, args);

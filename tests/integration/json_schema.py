@@ -9,7 +9,8 @@ TYPES = {
     "number": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
     "null": lambda v: v is None,
 }
-KNOWN = {"$schema", "title", "$defs", "$ref", "type", "required", "properties", "items", "enum", "minimum", "maximum"}
+KNOWN = {"$schema", "title", "$defs", "$ref", "type", "required", "properties", "additionalProperties", "items", "enum",
+         "minimum", "maximum"}
 
 
 def resolve(schema, root):
@@ -39,6 +40,8 @@ def check(value, schema, root=None, place="$"):
         for key, part in schema.get("properties", {}).items():
             if key in value:
                 check(value[key], part, root, f"{place}.{key}")
+        for key in set(value) - set(schema.get("properties", {})) if "additionalProperties" in schema else ():
+            check(value[key], schema["additionalProperties"], root, f"{place}.{key}")
     if isinstance(value, list) and "items" in schema:
         for i, item in enumerate(value):
             check(item, schema["items"], root, f"{place}[{i}]")

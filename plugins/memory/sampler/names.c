@@ -58,7 +58,7 @@ EXPORT void *calloc(size_t count, size_t size)
 
 EXPORT void *realloc(void *p, size_t size)
 {
-	return is_due(size) | may_be_ours(p) ? slow_realloc(p, size) : real.realloc(p, size);
+	return EITHER(is_due(size), may_be_ours(p)) ? slow_realloc(p, size) : real.realloc(p, size);
 }
 
 EXPORT void free(void *p)
@@ -72,30 +72,30 @@ EXPORT void free(void *p)
 
 EXPORT int posix_memalign(void **ret, size_t alignment, size_t size)
 {
-	return is_due(size) | (real.posix_memalign == NULL) ? slow_posix_memalign(ret, alignment, size)
+	return EITHER(is_due(size), real.posix_memalign == NULL) ? slow_posix_memalign(ret, alignment, size)
 							    : real.posix_memalign(ret, alignment, size);
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-	return is_due(size) | (real.aligned_alloc == NULL) ? slow_aligned_alloc(alignment, size)
+	return EITHER(is_due(size), real.aligned_alloc == NULL) ? slow_aligned_alloc(alignment, size)
 							   : real.aligned_alloc(alignment, size);
 }
 
 EXPORT void *memalign(size_t alignment, size_t size)
 {
-	return is_due(size) | (real.memalign == NULL) ? slow_memalign(alignment, size)
+	return EITHER(is_due(size), real.memalign == NULL) ? slow_memalign(alignment, size)
 						      : real.memalign(alignment, size);
 }
 
 EXPORT void *valloc(size_t size)
 {
-	return is_due(size) | (real.valloc == NULL) ? slow_valloc(size) : real.valloc(size);
+	return EITHER(is_due(size), real.valloc == NULL) ? slow_valloc(size) : real.valloc(size);
 }
 
 EXPORT void *pvalloc(size_t size)
 {
-	return is_due(size) | (real.pvalloc == NULL) ? slow_pvalloc(size) : real.pvalloc(size);
+	return EITHER(is_due(size), real.pvalloc == NULL) ? slow_pvalloc(size) : real.pvalloc(size);
 }
 
 /* Not the real one: glibc's calls realloc(), which would come here and be counted again. */
@@ -106,7 +106,7 @@ EXPORT void *reallocarray(void *p, size_t count, size_t size)
 	if (__builtin_mul_overflow(count, size, &bytes)) {
 		return slow_reallocarray(p, count, size);
 	}
-	return is_due(bytes) | may_be_ours(p) ? slow_realloc(p, bytes) : real.realloc(p, bytes);
+	return EITHER(is_due(bytes), may_be_ours(p)) ? slow_realloc(p, bytes) : real.realloc(p, bytes);
 }
 
 EXPORT size_t malloc_usable_size(void *p)

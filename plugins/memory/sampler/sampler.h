@@ -23,6 +23,7 @@
 
 #define LIKELY(x)   __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define EITHER(a, b) (((unsigned)(a) | (unsigned)(b)) != 0) /* both are evaluated, by one branch */
 #define EXPORT      __attribute__((visibility("default")))
 
 /** What slow.S leaves on the stack. */
