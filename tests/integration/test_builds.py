@@ -27,7 +27,7 @@ def build_variant(name, compiler, *options):
 
 def test_clang_has_no_objection():
     need_tool("clang")
-    build_variant("clang", "clang", "-Dwerror=true", "-Dtests=auto")
+    build_variant("clang", "clang", "-Dwerror=true", "-Dtests=auto", "-Doptimization=0")
 
 
 test_clang_has_no_objection.timeout = COMPILE_SECONDS + 130
