@@ -107,7 +107,9 @@ def test_books_close(tmp):
         assert row["complete"] == 1 and row["ended"] == 1, row
         assert row["wall_ns"] - parts == row["residue_ns"], row
         assert abs(row["residue_ns"]) <= row["wall_ns"] * 0.005, row
-        assert abs(row["on_cpu_ns"] - row["kernel_cpu_ns"]) < max(2e6, row["on_cpu_ns"] * 0.1), row
+        # The kernel's account holds the switches themselves (40 us each at most, on a crowded machine) and the way out.
+        slack = 2e6 + 40e3 * row["switches"]
+        assert abs(row["on_cpu_ns"] - row["kernel_cpu_ns"]) < max(slack, row["on_cpu_ns"] * 0.1), row
         assert row["blocked_syscall_ns"] > row["wall_ns"] / 2, row
 
 
