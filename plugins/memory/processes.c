@@ -182,21 +182,27 @@ static int32_t ask_list(struct processes *processes)
 	return rc;
 }
 
-int32_t processes_follow(struct processes *processes)
+static int32_t take_events(struct processes *processes)
 {
 	struct pfc_target_event event = { .struct_size = sizeof(event) };
-	int32_t rc;
+	int32_t rc = PFC_OK;
 
-	if (!processes->service) {
-		return ask_list(processes);
-	}
-	while ((rc = processes->service->next(processes->service->ctx, &event)) == PFC_OK) {
+	while (rc == PFC_OK && processes->service->next(processes->service->ctx, &event) == PFC_OK) {
 		rc = take_event(processes, &event);
-		if (rc != PFC_OK) {
-			return rc;
-		}
 	}
-	return PFC_OK; /* PFC_EAGAIN, or the stream has ended: the target is no more */
+	return rc; /* next said PFC_EAGAIN, or the stream has ended: the target is no more */
+}
+
+int32_t processes_follow(struct processes *processes)
+{
+	const struct pfc_host *host = processes->host;
+	int32_t rc = processes->service ? take_events(processes) : ask_list(processes);
+
+	if (rc != PFC_OK) {
+		return host->fail(host->ctx, rc, "follow the target's processes",
+				  rc == PFC_ENOMEM ? "memory ran out" : "the host does not tell them", NULL);
+	}
+	return PFC_OK;
 }
 
 int32_t processes_open(struct processes *processes, const struct pfc_host *host)

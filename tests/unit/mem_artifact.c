@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_TABLES  16
-#define MAX_COLUMNS 16
+#define MAX_TABLES  24
+#define MAX_COLUMNS 32
 #define MAX_FACTS   64
 
 struct column {
