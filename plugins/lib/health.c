@@ -13,6 +13,7 @@
 #define ROOTED_ENOUGH_PCT    95.0
 #define ROOTED_LEAST_PCT     90.0 /* unless the collector states min_rooted */
 #define UNKNOWN_TOO_MUCH_PCT 5.0
+#define SAMPLES_FOR_SHARE    30u  /* as in the core: below, not even a warning can be drawn from a share */
 #define SAMPLES_ENOUGH       100u /* at 100 samples the 95 % interval of a half is about +-10 points */
 
 static double fact(const struct pfc_reader *reader, const char *key)
@@ -56,7 +57,9 @@ static void warn_of_quality(struct health *health, const struct profile *profile
 		text_add(to,
 			 "There are no symbols (the collector did not finish): names are module+address.\n");
 	}
-	if (health->rooted_pct < health->min_rooted_pct) {
+	if (profile->samples < SAMPLES_FOR_SHARE) {
+		/* A share of so few says nothing; that they are few is said below. */
+	} else if (health->rooted_pct < health->min_rooted_pct) {
 		text_format(to,
 			    "Only %.1f %% of the stacks reach their thread's start, less than min_rooted = "
 			    "%.0f %%: DO NOT TRUST "
