@@ -19,7 +19,7 @@ endforeach
 """
 
 
-def run_suite(tmp, tests=None, tap=None, require=None):
+def run_suite(tmp, tests=None, tap=None, require=None, args=()):
     """Run tests/run.py over a project of such tests; scripts by name."""
 
     def meson_dict(scripts):
@@ -27,7 +27,7 @@ def run_suite(tmp, tests=None, tap=None, require=None):
 
     (tmp / "meson.build").write_text(PROJECT.format(tests=meson_dict(tests), tap=meson_dict(tap)))
     run(["meson", "setup", tmp / "b", tmp]).ok()
-    return run([harness.source_dir() / "tests" / "run.py", "--build", tmp / "b"], env={"PROFCORE_TEST_REQUIRE": require})
+    return run([harness.source_dir() / "tests" / "run.py", "--build", tmp / "b", *args], env={"PROFCORE_TEST_REQUIRE": require})
 
 
 def last_line(result):
@@ -71,6 +71,22 @@ def test_broken_tap_fails(tmp):
     }
     result = run_suite(tmp, {}, tap).expect(1)
     assert last_line(result) == "2 passed, 3 failed, 0 skipped"
+
+
+def test_a_few_failures_are_tried_again(tmp):
+    """What fails twice has failed; what fails once is named."""
+    once = f"if [ -e {tmp}/seen ]; then true; else touch {tmp}/seen; echo what happened; false; fi"
+    (tmp / "a").mkdir()
+    result = run_suite(tmp / "a", {"once": once, "good": "true"}, args=["--again"]).ok()
+    assert last_line(result) == "2 passed, 0 failed, 0 skipped"
+    check_in("failed at first, passed alone: once", result.out)
+    check_in("what happened", result.out)
+    (tmp / "b").mkdir()
+    result = run_suite(tmp / "b", {"good": "true"}, {"bad": "echo 1..1; echo not ok 1 - a"}, args=["--again"]).expect(1)
+    assert last_line(result) == "1 passed, 1 failed, 0 skipped"
+    (tmp / "c").mkdir()
+    result = run_suite(tmp / "c", {f"bad{i}": "false" for i in range(6)}, args=["--again"]).expect(1)
+    assert last_line(result) == "0 passed, 6 failed, 0 skipped" and "once more" not in result.out
 
 
 def test_no_test_is_a_failure(tmp):
