@@ -90,7 +90,7 @@ static void add_group(const struct memory_report *report, struct text *to)
 		    bytes(b, (uint64_t)(group->peak_current > 0 ? group->peak_current : 0)),
 		    group->limit < 0 ? "none" : bytes(c, (uint64_t)group->limit),
 		    strcmp(memory_fact_text(report, "group.whose"), "shared") == 0
-			    ? "; it holds other processes too"
+			    ? "; shared with others"
 			    : "");
 	if (group->limit_events > 0 || group->high_events > 0) {
 		text_format(to, "  !! its limit was hit %lld times in the window\n",

@@ -87,7 +87,9 @@ def test_waits_are_as_long_as_they_were(tmp):
     for name, expected in (("clock_nanosleep", truth["sleep_off"]),
                            ("fsync", truth["save_off"])):
         seen = run.total("blocked_ns", name) + run.total("runnable_ns", name)
-        assert expected * 0.98 - taken <= seen <= expected * 1.01, (name, seen, expected, taken)
+        # The thread's own clock takes the way into and out of each switch as its time, which a crowded machine stretches.
+        switches = 20e3 * run.total("waits", name)
+        assert expected * 0.98 - taken <= seen <= expected * 1.01 + switches, (name, seen, expected, taken, switches)
     asked = truth["rounds"] * 12e6
     assert run.total("blocked_ns", "clock_nanosleep") > asked * 0.98, (run.total("blocked_ns", "clock_nanosleep"), asked)
     assert run.total("calls", "clock_nanosleep") == 0, "calls are not counted in this mode"
