@@ -149,6 +149,7 @@ int tracker_adopt(struct tracker *tracker, int32_t pid)
 	int32_t *tids = NULL;
 	size_t count = 0;
 	int status = procfs_stat(pid, &before);
+	int again;
 
 	if (status < 0) {
 		return status;
@@ -169,8 +170,10 @@ int tracker_adopt(struct tracker *tracker, int32_t pid)
 	}
 	free(tids);
 	status = proc != NULL ? read_maps(tracker, pid, 0) : -ENOMEM;
-	if (procfs_stat(pid, &after) < 0 || after.start_ticks != before.start_ticks) {
-		status = -ESRCH; /* what was read may be of another process */
+	again = procfs_stat(pid, &after);
+	if (again < 0 || after.start_ticks != before.start_ticks) {
+		/* What was read may be of another process; without a descriptor to look, nothing is known of its end. */
+		status = again < 0 ? again : -ESRCH;
 		if (proc != NULL) {
 			state_forget(&tracker->state, proc);
 		}
