@@ -281,7 +281,7 @@ def sidecar(engine, tag, tmp, rights, *words):
     options = ["--rm", "--pid", "host", "--network", "host", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
     options += [word for right in rights for word in ("--cap-add", right)]
     options += ["-v", f"{engine.socket}:/var/run/docker.sock", "-v", "/sys/fs/cgroup:/sys/fs/cgroup:ro", "-v",
-                f"{tmp}:/work/profiling", "-w", "/work"]
+                f"{tmp}:/srv/profcore/profiling", "-w", "/srv/profcore"]
     return engine.docker("run", *options, tag, *words, timeout=120)
 
 
@@ -302,7 +302,7 @@ def sidecar_image(tmp):
         # The C library is the image's own.
         if library.startswith("/lib/") and os.path.basename(library).split(".")[0] not in ("libc", "libm", "ld-linux-x86-64"):
             shutil.copy(library, folder)
-    lines = [f"FROM {engine.base_image()}", "COPY libraries /usr/local/lib", "RUN ldconfig", "COPY tree /", "WORKDIR /work",
+    lines = [f"FROM {engine.base_image()}", "COPY libraries /usr/local/lib", "RUN ldconfig", "COPY tree /", "WORKDIR /srv/profcore",
              f'ENTRYPOINT ["{prefix}/bin/profcore"]']
     (context / "Dockerfile").write_text("\n".join(lines) + "\n")
     return engine.build(context, "profcore-test/sidecar:latest"), prefix
