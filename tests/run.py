@@ -19,6 +19,7 @@ TAP_LINE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)$")
 TAP_PLAN = re.compile(r"^1\.\.(\d+)")
 SKIP_REASON = re.compile(r"SKIP\(([\w-]+)\): (.*)")
 FAILURE_LINES = 80
+JOBS_LEAST = 3  # those that may run beside each other wait more than they compute
 AGAIN_MOST = 5  # more than that is no noise
 
 Case = collections.namedtuple("Case", "name state text")
@@ -32,11 +33,11 @@ def arguments():
     return parser.parse_args()
 
 
-def run_meson(build, names):
-    """Run the tests; the records of their log, none when Meson could not even begin."""
+def run_meson(build, names, jobs):
+    """Run the tests, so many of those beside each other that may; the records of their log, none when Meson could not even begin."""
     log = build / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    subprocess.run(["meson", "test", "-C", str(build), "--no-rebuild", *names], check=False)
+    subprocess.run(["meson", "test", "-C", str(build), "--no-rebuild", "--num-processes", str(jobs), *names], check=False)
     if not log.exists():
         return []
     return [json.loads(line) for line in log.read_text(errors="replace").splitlines() if line.strip()]
@@ -116,7 +117,7 @@ def run_again(build, records, tap_names):
         return records
     show([case for record in records for case in cases_of(record, tap_names) if case.state == "failed"])
     print(f"\nonce more, alone: {', '.join(names)}", flush=True)
-    second = {record["name"]: record for record in run_meson(build, names)}
+    second = {record["name"]: record for record in run_meson(build, names, 1)}
     still = failed_names(second.values(), tap_names)
     print(f"\nfailed at first, passed alone: {', '.join(name for name in names if name not in still) or 'none'}")
     return [second.get(record["name"], record) for record in records]
@@ -142,7 +143,7 @@ def show(cases):
 def main():
     options = arguments()
     tap_names = tap_tests(options.build)
-    records = run_meson(options.build, options.names)
+    records = run_meson(options.build, options.names, max(JOBS_LEAST, os.cpu_count() or 1))
     if options.again:
         records = run_again(options.build, records, tap_names)
     cases = [case for record in records for case in cases_of(record, tap_names)]

@@ -21,7 +21,7 @@ def build_variant(name, compiler, *options):
     if not (folder / "build.ninja").exists():
         shutil.rmtree(folder, ignore_errors=True)
         run(["meson", "setup", folder, harness.source_dir(), *options], timeout=120, env=env).ok()
-    run(["ninja", "-C", folder], timeout=COMPILE_SECONDS, env=env).ok()
+    run(["nice", "ninja", "-C", folder], timeout=COMPILE_SECONDS, env=env).ok()
     return folder
 
 
