@@ -30,6 +30,7 @@ static int32_t heap_create(struct memory *memory, void **ret_self)
 	}
 	heap->host = memory->host;
 	heap->file.fd = -1;
+	heap->waiting_end = &heap->waiting;
 	heap->is_exhaustive = pfc_option_int(memory->host, "exhaustive", 0) != 0;
 	heap->period_bytes = (uint64_t)pfc_option_int(memory->host, "sample", 512 << 10);
 	heap->period_bytes += heap->period_bytes == 0;
@@ -37,9 +38,9 @@ static int32_t heap_create(struct memory *memory, void **ret_self)
 	return PFC_OK;
 }
 
-/* Not the way that was asked for: off where the mode is auto, else a failure. */
-static int32_t refuse(struct tier *tier, const char *why, const char *remedy)
+int32_t heap_refuse(struct heap *heap, const char *why, const char *remedy)
 {
+	struct tier *tier = heap->tier;
 	const struct pfc_host *host = tier_host(tier);
 
 	if (tier->memory->mode == MODE_AUTO || tier->memory->mode == MODE_RESIDENT) {
@@ -48,49 +49,26 @@ static int32_t refuse(struct tier *tier, const char *why, const char *remedy)
 	return host->fail(host->ctx, PFC_ENOTSUP, "see the heap", why, remedy);
 }
 
-static void plan_line(struct heap *heap)
-{
-	char what[160], cost[160];
-
-	if (heap->is_exhaustive) {
-		snprintf(what, sizeof(what),
-			 "heap: every allocation of dynamically linked programs, by a preloaded sampler");
-		snprintf(cost, sizeof(cost), "about 100 ns for each malloc and free");
-	} else {
-		snprintf(what, sizeof(what),
-			 "heap: one allocation in %llu KiB of dynamically linked programs, by a preloaded "
-			 "sampler",
-			 (unsigned long long)(heap->period_bytes + 512) / 1024);
-		snprintf(cost, sizeof(cost), "2 to 6 ns for each malloc and free, 2 us for each sample");
-	}
-	plan_sees(&heap->tier->memory->plan, what, cost);
-}
-
 static int32_t heap_probe(struct tier *tier)
 {
 	struct heap *heap = tier->self;
 	const struct pfc_host *host = heap->host;
-	struct pfc_target target = { .struct_size = sizeof(target) };
 
 	heap->tier = tier;
 	if (tier->memory->mode == MODE_RESIDENT) {
-		return refuse(tier, "mode = resident leaves it out", NULL);
+		return heap_refuse(heap, "mode = resident leaves it out", NULL);
 	}
 	if (tier->memory->mode == MODE_UPROBES) {
-		return refuse(tier, "this version does not see the heap by probes yet", "mode = auto");
+		return heap_refuse(heap, "this version does not see the heap by probes yet", "mode = auto");
 	}
 	heap->stacks = host->extension(host->ctx, PFC_EXT_STACKS);
 	if (!heap->stacks || !PFC_HAS(heap->stacks, walk) || !PFC_HAS(heap->stacks, intern) ||
 	    !PFC_HAS(heap->stacks, name)) {
-		return refuse(tier, "this host does not walk copied stacks",
-			      "use a newer profcore, on x86-64");
+		return heap_refuse(heap, "this host does not walk copied stacks",
+				   "use a newer profcore, on x86-64");
 	}
-	if (host->target(host->ctx, &target) != PFC_OK || strcmp(target.kind, "command") != 0) {
-		return refuse(tier, "the sampler can only be preloaded into a target that is launched",
-			      "launch the program: command in [target]");
-	}
-	plan_line(heap);
-	return PFC_OK;
+	heap->way = &heap_way_preload;
+	return heap->way->probe(heap);
 }
 
 static int32_t open_session(struct heap *heap, enum heap_port port)
@@ -120,7 +98,7 @@ static int32_t heap_prepare(struct tier *tier)
 	for (int port = 0; port < HEAP_PORTS && rc == PFC_OK; port++) {
 		rc = open_session(heap, port);
 	}
-	return rc == PFC_OK ? heap_preload_prepare(heap) : rc;
+	return rc == PFC_OK ? heap->way->prepare(heap) : rc;
 }
 
 static uint64_t anon_now(const struct heap *heap)
@@ -163,7 +141,7 @@ static int32_t heap_tick(struct tier *tier, uint64_t now_ns)
 	int32_t rc = PFC_OK;
 
 	heap->due_ns = now_ns + TICK_NS;
-	heap_preload_tick(heap, now_ns);
+	heap->way->tick(heap, now_ns);
 	if (now_ns < heap->totals_ns) {
 		return PFC_OK;
 	}
@@ -187,7 +165,8 @@ static int32_t heap_stop(struct tier *tier, uint64_t t1_ns)
 {
 	struct heap *heap = tier->self;
 
-	heap_preload_stop(heap, t1_ns);
+	heap->t1_ns = t1_ns;
+	heap->way->stop(heap);
 	watch_coverage(heap);
 	return PFC_OK;
 }
@@ -277,84 +256,17 @@ static int32_t finish_sessions(struct heap *heap)
 	return rc;
 }
 
-static void find_allocator(struct heap *heap)
-{
-	const struct heap_process *process = &heap_file_processes(&heap->file)[1];
-	char name[sizeof(process->allocator) + 1] = "";
-
-	memcpy(name, process->allocator, sizeof(process->allocator));
-	if (strstr(name, "jemalloc")) {
-		snprintf(heap->allocator, sizeof(heap->allocator), "jemalloc (%.40s)", name);
-	} else if (strstr(name, "mimalloc")) {
-		snprintf(heap->allocator, sizeof(heap->allocator), "mimalloc (%.40s)", name);
-	} else if (strstr(name, "tcmalloc")) {
-		snprintf(heap->allocator, sizeof(heap->allocator), "tcmalloc (%.40s)", name);
-	} else if (strstr(name, "musl")) {
-		snprintf(heap->allocator, sizeof(heap->allocator), "musl (%.40s)", name);
-	} else if (strncmp(name, "libc.so.6", 9) == 0) {
-		snprintf(heap->allocator, sizeof(heap->allocator), "glibc (%.40s)", name);
-	} else {
-		snprintf(heap->allocator, sizeof(heap->allocator), "%.50s", name[0] ? name : "unknown");
-	}
-}
-
-/* Whether the sampler saw the heap at all. A heap that grew unseen is not an empty one. */
-static void judge_sight(struct heap *heap)
-{
-	const struct heap_process *process = &heap_file_processes(&heap->file)[1];
-	bool is_shadowed = process->flags & HEAP_PROCESS_SHADOWED;
-
-	if (heap->unseen[0]) {
-		return;
-	}
-	if (process->pid == 0) {
-		snprintf(heap->unseen, sizeof(heap->unseen),
-			 "the target did not load the sampler, or ended before it could be asked why");
-	} else if (heap->model.site_count == 0 &&
-		   (is_shadowed || (heap->blind[0] && heap->anon_peak > GROWTH_MIN))) {
-		snprintf(heap->unseen, sizeof(heap->unseen), "%s",
-			 heap->blind[0]
-				 ? heap->blind
-				 : "the program brings a malloc of its own, which is called inside it");
-	}
-}
-
-static void state_losses(struct heap *heap)
-{
-	const struct pfc_host *host = heap->host;
-	uint64_t lost = heap_reader_lost(heap->reader);
-
-	if (lost) {
-		host->loss(host->ctx, "churn", "ring_full", lost);
-	}
-	if (heap->reader->broken) {
-		host->loss(host->ctx, "churn", "record_broken", heap->reader->broken);
-	}
-	if (heap->file.segment->live_full) {
-		host->loss(host->ctx, "heap", "live_table_full", heap->file.segment->live_full);
-	}
-	if (heap->file.segment->stacks_full) {
-		host->loss(host->ctx, "churn", "stack_table_full", heap->file.segment->stacks_full);
-	}
-	if (heap->file.segment->processes_refused) {
-		host->loss(host->ctx, "churn", "too_many_processes", heap->file.segment->processes_refused);
-	}
-	if (heap->model.no_room) {
-		host->loss(host->ctx, "churn", "model_full", heap->model.no_room);
-	}
-}
-
 static void state_facts(struct heap *heap)
 {
 	const struct pfc_writer *writer = heap->tier->memory->tables.writer;
-	uint32_t processes = heap->file.segment->next_process;
 	char lack[256];
 
-	writer->fact_text(writer->ctx, "heap_by",
-			  heap->is_exhaustive ? "preload, every call" : "preload, sampled");
+	heap->way->state(heap, writer);
+	if (heap->model.no_room) {
+		heap->host->loss(heap->host->ctx, "churn", "model_full", heap->model.no_room);
+	}
 	writer->fact_number(writer->ctx, "heap_sample_bytes",
 			    heap->is_exhaustive ? 1 : (double)heap->period_bytes);
-	writer->fact_number(writer->ctx, "heap_processes", processes);
 	if (heap->unseen[0]) {
 		snprintf(lack, sizeof(lack), "no heap: %.230s", heap->unseen);
 		writer->fact_text(writer->ctx, "heap_unseen", heap->unseen);
@@ -383,12 +295,10 @@ static int32_t heap_finish(struct tier *tier)
 	struct heap_evidence *evidence;
 	int32_t rc;
 
-	heap_preload_settle(heap);
+	heap->way->settle(heap);
 	heap_model_watch_peak(&heap->model, heap->t1_ns);
 	rc = heap_write_totals(heap, heap->t1_ns);
-	judge_sight(heap);
-	find_allocator(heap);
-	state_losses(heap);
+	heap->way->judge(heap);
 	state_facts(heap);
 	emit_in_use(heap);
 	find_rows(heap);
@@ -417,7 +327,10 @@ static void heap_destroy(struct tier *tier)
 			heap->stacks->close(heap->sessions[port]);
 		}
 	}
-	heap_preload_destroy(heap);
+	if (heap->way) {
+		heap->way->destroy(heap);
+	}
+	heap_take_destroy(heap);
 	heap_tally_close(heap);
 	if (heap->model.site_heads) {
 		heap_model_finish(&heap->model);

@@ -17,16 +17,41 @@
 /** Stack artifacts; in the order of heap_ports in heap.c. */
 enum heap_port { HEAP_IN_USE, HEAP_CHURN, HEAP_TEMPORARY, HEAP_PORTS };
 
+/** A record of either way. */
+struct heap_taken {
+	bool is_object; /* else a stack that is new (exhaustive): id is its number */
+	bool is_fresh;  /* its process may just have begun a program */
+	int32_t pid, tid;
+	uint64_t id, size, time_ns;
+	uint64_t regs[8]; /* bx, bp, sp, ip, r12 to r15 */
+	uint32_t stack_bytes;
+};
+
 /** A record whose stack cannot be walked before more of the target's mappings are known. */
 struct heap_waiting {
 	struct heap_waiting *next;
-	struct heap_alloc alloc;
+	struct heap_taken taken;
 	uint64_t since_ns;
 	uint8_t stack[];
 };
 
+struct heap;
+
+/** How samples are had. NULL callbacks count as done. */
+struct heap_way {
+	int32_t (*probe)(struct heap *heap); /* writes the line of the plan, or heap_refuse */
+	int32_t (*prepare)(struct heap *heap);
+	void (*tick)(struct heap *heap, uint64_t now_ns);
+	void (*stop)(struct heap *heap);   /* heap->t1_ns is set */
+	void (*settle)(struct heap *heap); /* take in the rest, find out what lives */
+	void (*judge)(struct heap *heap);  /* sets allocator and unseen */
+	void (*state)(struct heap *heap, const struct pfc_writer *writer); /* facts and losses of its own */
+	void (*destroy)(struct heap *heap);
+};
+
 struct heap {
 	struct tier *tier;
+	const struct heap_way *way;
 	const struct pfc_host *host;
 	const struct pfc_stacks *stacks;
 	struct pfc_stacks_session *sessions[HEAP_PORTS];
@@ -59,13 +84,23 @@ struct heap {
 void heap_emit(struct heap *heap, enum heap_port port, const struct heap_site *site, uint64_t time_ns,
 	       int32_t tid, double weight);
 
+/** The heap cannot be had by the way that was asked for: the tier is off where the mode is auto, else a failure. */
+int32_t heap_refuse(struct heap *heap, const char *why, const char *remedy);
+
+/* ---- heap_take.c ---- */
+/** An allocation that was sampled. `stack` is what was copied of it, borrowed until return. */
+void heap_take_alloc(struct heap *heap, const struct heap_taken *taken, const void *stack);
+void heap_take_free(struct heap *heap, uint64_t id, int32_t tid, uint64_t time_ns);
+/** Those that wait for mappings, once more; after a while with what is known. */
+void heap_take_waiting(struct heap *heap, uint64_t now_ns);
+/** Everything before now was taken, but for those that wait. */
+void heap_take_tick(struct heap *heap, uint64_t now_ns);
+/** After the window. Not in stop: the core tells of the target's last mappings when all stages have stopped. */
+void heap_take_last(struct heap *heap);
+void heap_take_destroy(struct heap *heap);
+
 /* ---- heap_preload.c ---- */
-int32_t heap_preload_prepare(struct heap *heap);
-void heap_preload_tick(struct heap *heap, uint64_t now_ns);
-void heap_preload_stop(struct heap *heap, uint64_t t1_ns);
-/** Take in the rest, and make the live objects those that the target's table has. */
-void heap_preload_settle(struct heap *heap);
-void heap_preload_destroy(struct heap *heap);
+extern const struct heap_way heap_way_preload;
 int32_t heap_preload_pid(const struct heap *heap, uint32_t slot);
 
 /* ---- heap_tally.c: exhaustive ---- */
@@ -73,7 +108,7 @@ int heap_tally_open(struct heap *heap);
 /** A time in ticks of the time-stamp counter. */
 uint64_t heap_tally_ticks(const struct heap *heap, uint64_t ns);
 /** A stack of the target's table was walked. */
-void heap_tally_stack(struct heap *heap, const struct heap_alloc *alloc, uint32_t site);
+void heap_tally_stack(struct heap *heap, uint64_t number, uint32_t site);
 /** Take in the counters. */
 void heap_tally_read(struct heap *heap, uint64_t now_ns);
 /** The live objects and histograms, at the end. */

@@ -411,6 +411,18 @@ void heap_model_drop(struct heap_model *model, struct heap_object *object)
 	forget_object(model, object);
 }
 
+void heap_model_end(struct heap_model *model, int32_t pid)
+{
+	for (uint32_t i = 0; i < model->object_count; i++) {
+		struct heap_object *object = &model->objects[i];
+
+		if (object->is_used && object->site != HEAP_NO_SITE &&
+		    model->sites[object->site].pid == pid) {
+			heap_model_drop(model, object);
+		}
+	}
+}
+
 void heap_model_watch_peak(struct heap_model *model, uint64_t now_ns)
 {
 	if (model->live_bytes <= model->peak_bytes * PEAK_STEP) {

@@ -133,6 +133,9 @@ struct heap_object *heap_model_find(struct heap_model *model, uint64_t id);
 /** Drop an object without a death: its process ended, or its free was not recorded. */
 void heap_model_drop(struct heap_model *model, struct heap_object *object);
 
+/** A process ended, and its memory is gone: drop what it had in use. */
+void heap_model_end(struct heap_model *model, int32_t pid);
+
 /** Note the peak, if this is one. */
 void heap_model_watch_peak(struct heap_model *model, uint64_t now_ns);
 

@@ -13,19 +13,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STACK_BYTES   16384U /* copied of a stack, at most */
-#define ALIVE_NS      5000000000ULL
-#define GONE_NS       500000000ULL /* a process that ends so shortly before the window does was in use at its end */
-#define FRESH_NS      500000000ULL
-#define WAIT_NS       1000000000ULL
-#define BUSY_PCT      12 /* a ring that fills like this is looked at again soon */
-#define BUSY_NS       2000000ULL
-#define WAITING_BYTES (64ULL << 20)
-#define SAMPLER       "heap-sampler.so"
-
-/* Bits of the kernel's perf_regs.h, x86. */
-#define TELL_NS   300000000ULL
-#define REGS_MASK (1ULL << 1 | 1ULL << 6 | 1ULL << 7 | 1ULL << 8 | 15ULL << 20)
+#define STACK_BYTES 16384U /* copied of a stack, at most */
+#define ALIVE_NS    5000000000ULL
+#define GONE_NS     500000000ULL /* a process that ends so shortly before the window does was in use at its end */
+#define FRESH_NS    500000000ULL
+#define BUSY_PCT    12 /* a ring that fills like this is looked at again soon */
+#define BUSY_NS     2000000ULL
+#define TELL_NS     300000000ULL
+#define GROWTH_MIN  (4ULL << 20) /* of anonymous RSS: less says nothing */
+#define SAMPLER     "heap-sampler.so"
 
 int32_t heap_preload_pid(const struct heap *heap, uint32_t slot)
 {
@@ -42,145 +38,27 @@ static bool is_fresh(const struct heap *heap, const struct heap_alloc *alloc)
 	return alloc->time_ns < processes[alloc->record.process].start_ns + FRESH_NS;
 }
 
-/* The stack's addresses. PFC_EAGAIN: some mappings are missing yet. */
-static int32_t walk(struct heap *heap, const struct heap_alloc *alloc, const void *stack,
-		    uint64_t ips[HEAP_DEPTH], struct heap_path *ret)
-{
-	const struct heap_registers *r = &alloc->registers;
-	const uint64_t regs[] = { r->bx, r->bp, r->sp, r->ip, r->r12, r->r13, r->r14, r->r15 };
-	struct pfc_stack_walk walked = { .struct_size = sizeof(walked), .ips = ips, .room = HEAP_DEPTH };
-	struct pfc_stack_sample sample = { .struct_size = sizeof(sample),
-					   .flags = is_fresh(heap, alloc) ? PFC_STACK_FRESH : 0,
-					   .time_ns = alloc->time_ns,
-					   .pid = heap_preload_pid(heap, alloc->record.process),
-					   .tid = alloc->tid,
-					   .regs_mask = REGS_MASK,
-					   .regs = regs,
-					   .stack = stack,
-					   .stack_bytes = alloc->stack_bytes };
-	int32_t rc = heap->stacks->walk(heap->sessions[HEAP_CHURN], &sample, &walked);
-
-	if (rc != PFC_OK && rc != PFC_EAGAIN) {
-		ips[0] = r->ip;
-		walked.count = 1;
-		walked.walk_end = 1;
-	}
-	*ret = (struct heap_path){ ips, walked.count, walked.walk_end };
-	return rc == PFC_EAGAIN ? PFC_EAGAIN : PFC_OK;
-}
-
-static uint32_t site_of(struct heap *heap, const struct heap_alloc *alloc, const struct heap_path *path)
-{
-	return heap_model_site(&heap->model, heap_preload_pid(heap, alloc->record.process), path,
-			       alloc->time_ns);
-}
-
-static void emit_churn(struct heap *heap, const struct heap_alloc *alloc, uint32_t site)
-{
-	if (site != HEAP_NO_SITE) {
-		heap_emit(heap, HEAP_CHURN, &heap->model.sites[site], alloc->time_ns, alloc->tid,
-			  (double)alloc->size / heap_chance(&heap->model, (double)alloc->size));
-	}
-}
-
-/* The site of a record is known now. */
-static void settle(struct heap *heap, const struct heap_alloc *alloc, uint32_t site)
-{
-	if (alloc->record.kind == HEAP_STACK) {
-		heap_tally_stack(heap, alloc, site);
-		return;
-	}
-	emit_churn(heap, alloc, site);
-	heap_model_place(&heap->model, alloc->id, site);
-}
-
-static bool wait_for_mappings(struct heap *heap, const struct heap_alloc *alloc, const void *stack)
-{
-	struct heap_waiting *waiting;
-
-	if (heap->waiting_bytes > WAITING_BYTES) {
-		return false;
-	}
-	waiting = malloc(sizeof(*waiting) + alloc->stack_bytes);
-	if (!waiting) {
-		return false;
-	}
-	waiting->next = NULL;
-	waiting->alloc = *alloc;
-	waiting->since_ns = heap->host->now(heap->host->ctx);
-	memcpy(waiting->stack, stack, alloc->stack_bytes);
-	*heap->waiting_end = waiting;
-	heap->waiting_end = &waiting->next;
-	heap->waiting_bytes += sizeof(*waiting) + alloc->stack_bytes;
-	return true;
-}
-
 static void take_alloc(void *ctx, const struct heap_alloc *alloc, const void *stack)
 {
 	struct heap *heap = ctx;
-	int32_t pid = heap_preload_pid(heap, alloc->record.process);
-	uint64_t ips[HEAP_DEPTH];
-	struct heap_path path;
-	uint32_t site = HEAP_NO_SITE;
-	bool waits;
+	const struct heap_registers *r = &alloc->registers;
+	const struct heap_taken taken = { .is_object = alloc->record.kind == HEAP_ALLOC,
+					  .is_fresh = is_fresh(heap, alloc),
+					  .pid = heap_preload_pid(heap, alloc->record.process),
+					  .tid = alloc->tid,
+					  .id = alloc->id,
+					  .size = alloc->size,
+					  .time_ns = alloc->time_ns,
+					  .regs = { r->bx, r->bp, r->sp, r->ip, r->r12, r->r13, r->r14,
+						    r->r15 },
+					  .stack_bytes = alloc->stack_bytes };
 
-	if (heap->t1_ns && alloc->time_ns > heap->t1_ns) {
-		heap->skipped_late++;
-		return;
-	}
-	waits = walk(heap, alloc, stack, ips, &path) == PFC_EAGAIN && !heap->t1_ns &&
-		wait_for_mappings(heap, alloc, stack);
-	if (!waits) {
-		site = site_of(heap, alloc, &path);
-	}
-	if (alloc->record.kind == HEAP_ALLOC) {
-		heap_model_alloc(&heap->model, alloc->id, pid, alloc->tid, alloc->size, alloc->time_ns,
-				 HEAP_NO_SITE);
-	}
-	if (!waits) {
-		settle(heap, alloc, site);
-	}
+	heap_take_alloc(heap, &taken, stack);
 }
 
 static void take_free(void *ctx, const struct heap_free *freed)
 {
-	struct heap *heap = ctx;
-	struct heap_death death;
-
-	if (heap->t1_ns && freed->time_ns > heap->t1_ns) {
-		return;
-	}
-	if (heap_model_free(&heap->model, freed->id, freed->time_ns, &death) &&
-	    death.age_ns < heap->model.temporary_ns) {
-		heap_emit(heap, HEAP_TEMPORARY, &heap->model.sites[death.site], death.born_ns, freed->tid,
-			  (double)death.size / heap_chance(&heap->model, (double)death.size));
-	}
-}
-
-/* Those that waited, once more; after a while with what is known. */
-static void retry(struct heap *heap, uint64_t now_ns)
-{
-	struct heap_waiting *at = heap->waiting;
-
-	heap->waiting = NULL;
-	heap->waiting_end = &heap->waiting;
-	while (at) {
-		struct heap_waiting *next = at->next;
-		uint64_t ips[HEAP_DEPTH];
-		struct heap_path path;
-
-		if (walk(heap, &at->alloc, at->stack, ips, &path) == PFC_EAGAIN &&
-		    now_ns < at->since_ns + WAIT_NS) {
-			at->next = NULL;
-			*heap->waiting_end = at;
-			heap->waiting_end = &at->next;
-		} else {
-			settle(heap, &at->alloc, site_of(heap, &at->alloc, &path));
-			heap->waiting_bytes -= sizeof(*at) + at->alloc.stack_bytes;
-			free(at);
-		}
-		at = next;
-	}
+	heap_take_free(ctx, freed->id, freed->tid, freed->time_ns);
 }
 
 /* The memory of a process that ended is gone; not so when the run ends with it. */
@@ -202,14 +80,7 @@ static void bury_processes(struct heap *heap, uint64_t now_ns)
 			continue;
 		}
 		heap->dead_ns[slot] = UINT64_MAX;
-		for (uint32_t i = 0; i < heap->model.object_count; i++) {
-			struct heap_object *object = &heap->model.objects[i];
-
-			if (object->is_used && object->site != HEAP_NO_SITE &&
-			    heap->model.sites[object->site].pid == pid) {
-				heap_model_drop(&heap->model, object);
-			}
-		}
+		heap_model_end(&heap->model, pid);
 	}
 }
 
@@ -242,23 +113,17 @@ static unsigned drain(struct heap *heap, uint64_t now_ns)
 
 	unsigned full = heap_reader_drain(heap->reader, &sink, now_ns);
 
-	retry(heap, now_ns);
+	heap_take_waiting(heap, now_ns);
 	return full;
 }
 
-void heap_preload_tick(struct heap *heap, uint64_t now_ns)
+static void preload_tick(struct heap *heap, uint64_t now_ns)
 {
-	uint64_t complete_ns = now_ns;
-
 	heap_file_alive(&heap->file, now_ns + ALIVE_NS);
 	if (drain(heap, now_ns) > BUSY_PCT) {
 		heap->due_ns = now_ns + BUSY_NS;
 	}
-	if (heap->waiting) {
-		complete_ns = heap->waiting->alloc.time_ns;
-	}
-	heap->stacks->tick(heap->sessions[HEAP_CHURN], complete_ns);
-	heap->stacks->tick(heap->sessions[HEAP_TEMPORARY], complete_ns);
+	heap_take_tick(heap, now_ns);
 	bury_processes(heap, now_ns);
 	tell_unseen(heap, now_ns);
 }
@@ -339,30 +204,92 @@ static void reconcile(struct heap *heap)
 
 /* ---- the end ---- */
 
-void heap_preload_stop(struct heap *heap, uint64_t t1_ns)
+static void preload_stop(struct heap *heap)
 {
-	heap->t1_ns = t1_ns;
 	heap_file_disable(&heap->file);
 	drain(heap, heap->host->now(heap->host->ctx));
 }
 
 /* Not in stop: the core tells of the target's last mappings when all stages have stopped. */
-void heap_preload_settle(struct heap *heap)
+static void preload_settle(struct heap *heap)
 {
-	const struct timespec pause = { 0, 5000000 };
-
 	drain(heap, heap->host->now(heap->host->ctx));
-	while (heap->waiting) { /* for WAIT_NS at most */
-		nanosleep(&pause, NULL);
-		heap->stacks->tick(heap->sessions[HEAP_CHURN], heap->waiting->alloc.time_ns);
-		retry(heap, heap->host->now(heap->host->ctx));
-	}
+	heap_take_last(heap);
 	if (heap->is_exhaustive) { /* now that its stacks are known */
 		heap_tally_read(heap, heap->t1_ns);
 	} else {
 		reconcile(heap);
 	}
 }
+static void find_allocator(struct heap *heap)
+{
+	const struct heap_process *process = &heap_file_processes(&heap->file)[1];
+	char name[sizeof(process->allocator) + 1] = "";
+
+	memcpy(name, process->allocator, sizeof(process->allocator));
+	if (strstr(name, "jemalloc")) {
+		snprintf(heap->allocator, sizeof(heap->allocator), "jemalloc (%.40s)", name);
+	} else if (strstr(name, "mimalloc")) {
+		snprintf(heap->allocator, sizeof(heap->allocator), "mimalloc (%.40s)", name);
+	} else if (strstr(name, "tcmalloc")) {
+		snprintf(heap->allocator, sizeof(heap->allocator), "tcmalloc (%.40s)", name);
+	} else if (strstr(name, "musl")) {
+		snprintf(heap->allocator, sizeof(heap->allocator), "musl (%.40s)", name);
+	} else if (strncmp(name, "libc.so.6", 9) == 0) {
+		snprintf(heap->allocator, sizeof(heap->allocator), "glibc (%.40s)", name);
+	} else {
+		snprintf(heap->allocator, sizeof(heap->allocator), "%.50s", name[0] ? name : "unknown");
+	}
+}
+
+/* Whether the sampler saw the heap at all. A heap that grew unseen is not an empty one. */
+static void preload_judge(struct heap *heap)
+{
+	const struct heap_process *process = &heap_file_processes(&heap->file)[1];
+	bool is_shadowed = process->flags & HEAP_PROCESS_SHADOWED;
+
+	find_allocator(heap);
+	if (heap->unseen[0]) {
+		return;
+	}
+	if (process->pid == 0) {
+		snprintf(heap->unseen, sizeof(heap->unseen),
+			 "the target did not load the sampler, or ended before it could be asked why");
+	} else if (heap->model.site_count == 0 &&
+		   (is_shadowed || (heap->blind[0] && heap->anon_peak > GROWTH_MIN))) {
+		snprintf(heap->unseen, sizeof(heap->unseen), "%s",
+			 heap->blind[0]
+				 ? heap->blind
+				 : "the program brings a malloc of its own, which is called inside it");
+	}
+}
+
+static void preload_state(struct heap *heap, const struct pfc_writer *writer)
+{
+	const struct pfc_host *host = heap->host;
+	const struct heap_segment *segment = heap->file.segment;
+	uint64_t lost = heap_reader_lost(heap->reader);
+
+	writer->fact_text(writer->ctx, "heap_by",
+			  heap->is_exhaustive ? "preload, every call" : "preload, sampled");
+	writer->fact_number(writer->ctx, "heap_processes", segment->next_process);
+	if (lost) {
+		host->loss(host->ctx, "churn", "ring_full", lost);
+	}
+	if (heap->reader->broken) {
+		host->loss(host->ctx, "churn", "record_broken", heap->reader->broken);
+	}
+	if (segment->live_full) {
+		host->loss(host->ctx, "heap", "live_table_full", segment->live_full);
+	}
+	if (segment->stacks_full) {
+		host->loss(host->ctx, "churn", "stack_table_full", segment->stacks_full);
+	}
+	if (segment->processes_refused) {
+		host->loss(host->ctx, "churn", "too_many_processes", segment->processes_refused);
+	}
+}
+
 /* Beside the plugin; in a build folder still in its own. */
 static bool find_sampler(const struct pfc_host *host, char path[4096])
 {
@@ -403,7 +330,7 @@ static int32_t preload(struct heap *heap)
 					 NULL);
 }
 
-int32_t heap_preload_prepare(struct heap *heap)
+static int32_t preload_prepare(struct heap *heap)
 {
 	const struct pfc_host *host = heap->host;
 	struct heap_wish wish = { .period_bytes = heap->period_bytes,
@@ -424,25 +351,52 @@ int32_t heap_preload_prepare(struct heap *heap)
 				  error ? strerror(-error) : "out of memory", NULL);
 	}
 	heap_reader_init(heap->reader, &heap->file);
-	heap->waiting_end = &heap->waiting;
 	/* With `ready` the target runs for long before the window; then we promise anew in each tick. */
 	heap_file_alive(&heap->file, UINT64_MAX);
 	return preload(heap);
 }
 
-void heap_preload_destroy(struct heap *heap)
+static void preload_destroy(struct heap *heap)
 {
-	struct heap_waiting *at = heap->waiting;
-
-	while (at) {
-		struct heap_waiting *next = at->next;
-
-		free(at);
-		at = next;
-	}
 	if (heap->file.fd >= 0) {
 		heap_file_disable(&heap->file);
 	}
 	heap_file_close(&heap->file);
 	free(heap->reader);
 }
+
+static int32_t preload_probe(struct heap *heap)
+{
+	struct pfc_target target = { .struct_size = sizeof(target) };
+	const struct pfc_host *host = heap->host;
+	char what[160], cost[160];
+
+	if (host->target(host->ctx, &target) != PFC_OK || strcmp(target.kind, "command") != 0) {
+		return heap_refuse(heap, "the sampler can only be preloaded into a target that is launched",
+				   "launch the program: command in [target]");
+	}
+	if (heap->is_exhaustive) {
+		snprintf(what, sizeof(what),
+			 "heap: every allocation of dynamically linked programs, by a preloaded sampler");
+		snprintf(cost, sizeof(cost), "about 100 ns for each malloc and free");
+	} else {
+		snprintf(what, sizeof(what),
+			 "heap: one allocation in %llu KiB of dynamically linked programs, by a preloaded "
+			 "sampler",
+			 (unsigned long long)(heap->period_bytes + 512) / 1024);
+		snprintf(cost, sizeof(cost), "2 to 6 ns for each malloc and free, 2 us for each sample");
+	}
+	plan_sees(&heap->tier->memory->plan, what, cost);
+	return PFC_OK;
+}
+
+const struct heap_way heap_way_preload = {
+	.probe = preload_probe,
+	.prepare = preload_prepare,
+	.tick = preload_tick,
+	.stop = preload_stop,
+	.settle = preload_settle,
+	.judge = preload_judge,
+	.state = preload_state,
+	.destroy = preload_destroy,
+};

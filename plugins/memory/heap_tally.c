@@ -62,14 +62,13 @@ uint64_t heap_tally_ticks(const struct heap *heap, uint64_t ns)
 	return heap->tally ? (uint64_t)((double)ns / ns_per_tick(heap->tally)) : 0;
 }
 
-void heap_tally_stack(struct heap *heap, const struct heap_alloc *alloc, uint32_t site)
+void heap_tally_stack(struct heap *heap, uint64_t number, uint32_t site)
 {
 	struct heap_tally *tally = heap->tally;
 
-	if (tally && alloc->id < HEAP_STACKS && tally->site[alloc->id] == HEAP_NO_SITE &&
-	    site != HEAP_NO_SITE) {
-		tally->site[alloc->id] = site;
-		tally->stacks[tally->stack_count++] = (uint32_t)alloc->id;
+	if (tally && number < HEAP_STACKS && tally->site[number] == HEAP_NO_SITE && site != HEAP_NO_SITE) {
+		tally->site[number] = site;
+		tally->stacks[tally->stack_count++] = (uint32_t)number;
 	}
 }
 
