@@ -180,6 +180,7 @@ void target_examine(const struct run *run, json_t *checks)
 	int fds[PROGRAMS_MAX];
 	int32_t *pids = NULL;
 	uint32_t count = 0;
+	char *folder;
 
 	if (run->target_failure.status != 0) {
 		check_add(checks, AREA_TARGET, run->target_failure.what, VERDICT_FAILS,
@@ -191,10 +192,12 @@ void target_examine(const struct run *run, json_t *checks)
 	}
 	(void)target_pids(run->target, &pids, &count, NULL);
 	free(pids);
+	folder = target_cgroup(run->target);
 	check_add(checks, AREA_TARGET, target_kind(run->target), VERDICT_WORKS, "", "%s, %u process%s%s%s",
 		  target_name(run->target), count, count == 1 ? "" : "es",
-		  target_cgroup(run->target)[0] != '\0' ? ", control group " : "",
-		  target_cgroup(run->target));
+		  folder != NULL && folder[0] != '\0' ? ", control group " : "",
+		  folder != NULL ? folder : "");
+	free(folder);
 	check_add(checks, AREA_TARGET, "followed by",
 		  str_starts(target_tracking(run->target), "perf") ? VERDICT_WORKS : VERDICT_DEGRADED, "",
 		  "%s", target_tracking(run->target));

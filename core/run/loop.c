@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "run/progress.h"
+#include "run/run_target.h"
 #include "run/settle.h"
 #include "stage/protocol.h"
 
@@ -184,7 +185,8 @@ static void on_pids(struct run *run, struct run_stage *stage)
 		}
 	}
 	free(pids);
-	run_stage_tell(stage, json_pack("{s:s, s:o}", "op", "pids", "pids", list));
+	run_stage_tell(stage, json_pack("{s:s, s:o, s:o}", "op", "pids", "pids", list, "cgroup",
+					run_target_cgroup(run)));
 }
 
 static void on_message(struct run *run, struct run_stage *stage, const json_t *message)

@@ -70,7 +70,8 @@ void measure_finish(struct run *run)
 	for_each_measuring(run, stage)
 	{
 		if (run_stage_is_alive(stage) && !stage->is_quitting) {
-			run_stage_ask(stage, "finish", run->deadline_ns, NULL);
+			run_stage_ask(stage, "finish", run->deadline_ns,
+				      json_pack("{s:o}", "restarts", run_target_restarts(run)));
 		}
 	}
 }

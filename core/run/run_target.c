@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "run/run_target.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -15,6 +16,7 @@
 
 #define READY_POLL_NS (10 * NS_PER_MS)
 #define PROGRAMS_HOLE "{programs}"
+#define RESTARTS_MAX  16 /* whose moments every artifact names */
 
 static const char *option_text(const struct run *run, const char *key)
 {
@@ -149,7 +151,28 @@ int run_target_make_ready(struct run *run, struct pfc_error *err)
 	return 0;
 }
 
+json_t *run_target_cgroup(struct run *run)
+{
+	char *folder = run->target != NULL ? target_cgroup(run->target) : NULL;
+	json_t *json = protocol_string(folder != NULL ? folder : "", 2 * PATH_MAX);
+
+	free(folder);
+	return json;
+}
+
 /* ---- what became of it ---- */
+
+json_t *run_target_restarts(struct run *run)
+{
+	uint64_t begun_ns[RESTARTS_MAX];
+	uint32_t count = run->target != NULL ? target_restarts(run->target, begun_ns, RESTARTS_MAX) : 0;
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < count; i++) {
+		json_array_append_new(list, json_integer((json_int_t)begun_ns[i]));
+	}
+	return list;
+}
 
 void run_target_note_restarts(struct run *run)
 {
@@ -161,9 +184,7 @@ void run_target_note_restarts(struct run *run)
 	}
 	snprintf(text, sizeof(text), "the target began anew %u time%s during the run%s", generation - 1,
 		 generation > 2 ? "s" : "",
-		 target_has_moved(run->target) ? ", as another container of that name: what is measured by "
-						 "control group stops with the first"
-					       : "");
+		 target_has_moved(run->target) ? ", as another container of that name" : "");
 	json_array_append_new(run->warnings, json_string(text));
 	loop_log(run, PFC_LOG_WARNING, "core", text);
 }

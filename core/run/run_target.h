@@ -20,6 +20,12 @@ bool run_target_has_ready(const struct run *run);
 /** Release a launched target and wait until it answers. */
 int run_target_make_ready(struct run *run, struct pfc_error *err);
 
+/** Folder of its control group now, "" where it is none: as JSON, for the stages. */
+json_t *run_target_cgroup(struct run *run);
+
+/** When it began anew, ns, the first few times: as JSON, for the artifacts. */
+json_t *run_target_restarts(struct run *run);
+
 /** Warnings of restarts, and of an end within the window. */
 void run_target_note_restarts(struct run *run);
 void run_target_note_end(struct run *run);

@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "plan/stored.h"
+#include "run/run_target.h"
 #include "stage/protocol.h"
 
 /* The number that the descriptor will have in the stage. */
@@ -162,9 +163,9 @@ static int add_target(struct run *run, const struct plan_stage *plan, struct han
 	stacks_fd = hand_over(fds, stacks_fd);
 	target_status(run->target, &status);
 	json_object_set_new(spec, "target",
-			    json_pack("{s:s, s:o, s:s, s:b, s:b, s:i, s:i}", "kind", target_kind(run->target),
+			    json_pack("{s:s, s:o, s:o, s:b, s:b, s:i, s:i}", "kind", target_kind(run->target),
 				      "name", protocol_string(target_name(run->target), 1024), "cgroup",
-				      target_cgroup(run->target), "held", status.held, "launched",
+				      run_target_cgroup(run), "held", status.held, "launched",
 				      str_equal(target_kind(run->target), "command"), "fd", plugin_fd,
 				      "stacks_fd", stacks_fd));
 	return 0;

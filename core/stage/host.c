@@ -250,6 +250,8 @@ void stage_host_destroy(struct stage_host *host)
 	free(host->metrics);
 	free(host->pids);
 	free(host->given_pids);
+	free(host->cgroup);
+	free(host->given_cgroup);
 	pthread_mutex_destroy(&host->lock);
 	pthread_mutex_destroy(&host->send_lock);
 	pthread_cond_destroy(&host->answered);

@@ -15,7 +15,7 @@ const struct pfc_host *stage_host_face(struct stage_host *host);
 /** [any] What the control thread learns. */
 void stage_host_set_t0(struct stage_host *host, uint64_t t0_ns);
 void stage_host_set_t1(struct stage_host *host, uint64_t t1_ns);
-void stage_host_set_pids(struct stage_host *host, const json_t *pids);
+void stage_host_set_pids(struct stage_host *host, const json_t *pids, const char *cgroup);
 
 /** [any] Send metrics that changed since the last call. */
 void stage_host_send_metrics(struct stage_host *host);
@@ -25,6 +25,9 @@ int stage_host_send(struct stage_host *host, json_t *message);
 
 /** The failure that the plugin stated since the last call, if any; cleared. */
 bool stage_host_take_failure(struct stage_host *host, struct pfc_error *ret);
+
+/** State in each output that the target began anew, and when (ns); nothing where the list is empty. */
+void stage_host_mark_restarts(struct stage_host *host, const json_t *restarts);
 
 /**
  * End of the outputs: seal (when all went well) or commit what is there, and report each to the core. Returns the first error.

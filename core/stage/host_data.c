@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Outputs, inputs, losses, metrics and gates, from their first use to their end. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,6 +152,24 @@ int32_t host_gate(void *ctx, const char *expression, uint32_t verdict, const cha
 					      protocol_string(expression, LOG_LINE_BYTES_MAX), "verdict",
 					      (int)verdict, "detail",
 					      protocol_string(detail, LOG_LINE_BYTES_MAX)));
+}
+
+void stage_host_mark_restarts(struct stage_host *host, const json_t *restarts)
+{
+	size_t count = json_array_size(restarts);
+
+	for (size_t i = 0; count > 0 && i < host->spec->output_count; i++) {
+		const struct pfc_writer *face = artifact_writer_face(host->writers[i]);
+
+		face->fact_number(face->ctx, "target.generations", (double)count + 1);
+		for (size_t k = 0; k < count; k++) {
+			char key[64];
+
+			snprintf(key, sizeof(key), "target.generation_%zu.from_ns", k + 2);
+			face->fact_number(face->ctx, key,
+					  (double)json_integer_value(json_array_get(restarts, k)));
+		}
+	}
 }
 
 int stage_host_close_outputs(struct stage_host *host, bool seal, struct pfc_error *err)

@@ -33,9 +33,11 @@ struct stage_host {
 	bool has_failure;
 	int32_t *pids;
 	uint32_t pid_count;
+	char *cgroup; /* the target's folder now; NULL: as the spec says */
 	unsigned pids_answers;
 	int32_t *given_pids; /* what the last target() handed out */
 	uint32_t given_count;
+	char *given_cgroup;
 	_Atomic uint64_t t0_ns;
 	_Atomic uint64_t t1_ns;
 	_Atomic unsigned log_lines;

@@ -14,7 +14,7 @@
 /* The core answers a question for the target's pids from its main loop. */
 #define ANSWER_SECONDS 5
 
-void stage_host_set_pids(struct stage_host *host, const json_t *pids)
+void stage_host_set_pids(struct stage_host *host, const json_t *pids, const char *cgroup)
 {
 	size_t count = json_array_size(pids);
 	int32_t *list = calloc(count + 1, sizeof(*list));
@@ -24,6 +24,8 @@ void stage_host_set_pids(struct stage_host *host, const json_t *pids)
 	}
 	pthread_mutex_lock(&host->lock);
 	free(host->pids);
+	free(host->cgroup);
+	host->cgroup = strdup(cgroup);
 	host->pids = list;
 	host->pid_count = list != NULL ? (uint32_t)count : 0;
 	host->pids_answers++;
@@ -52,7 +54,10 @@ static int ask_pids(struct stage_host *host)
 	}
 	if (rc == 0) {
 		free(host->given_pids);
+		free(host->given_cgroup);
 		host->given_pids = host->pids;
+		host->given_cgroup = host->cgroup;
+		host->cgroup = NULL;
 		host->given_count =
 			host->pid_count; /* a late answer to an older question may change the other */
 		host->pids = NULL;
@@ -77,7 +82,7 @@ int32_t host_target(void *ctx, struct pfc_target *ret)
 	target = (struct pfc_target){
 		.kind = host->spec->target_kind,
 		.name = host->spec->target_name,
-		.cgroup_path = host->spec->target_cgroup,
+		.cgroup_path = host->given_cgroup != NULL ? host->given_cgroup : host->spec->target_cgroup,
 		.pids = host->given_pids,
 		.pid_count = host->given_count,
 		.held = host->spec->target_held && atomic_load(&host->t0_ns) == 0,

@@ -3,8 +3,8 @@
  * How the core and a stage process talk: JSON objects, one a packet, over a SOCK_SEQPACKET pair. Both ends are of the same
  * build. A packet from a stage is hostile input (a plugin can write into the socket): the core bounds and checks it.
  *
- * core -> stage  {"op": "probe" | "prepare" | "process" | "finish" | "quit"}, {"op": "start", "t0": ns},
- *                {"op": "window", "t0": ns}, {"op": "stop", "t1": ns}, {"op": "pids", "pids": [...]}
+ * core -> stage  {"op": "probe" | "prepare" | "process" | "quit"}, {"op": "start", "t0": ns}, {"op": "window", "t0": ns},
+ *                {"op": "stop", "t1": ns}, {"op": "finish", "restarts": [ns, ...]}, {"op": "pids", "pids": [...], "cgroup": PATH}
  * stage -> core  {"op": "done", "phase": ..., "status": 0 | -n, "at": ns, "what", "why", "hint"},
  *                {"op": "ran", "status": ...}: `run` returned by itself or after the stop,
  *                {"op": "log", "level", "text"}, {"op": "metrics", "values": {...}}, {"op": "env", "name", "value"},

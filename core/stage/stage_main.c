@@ -83,7 +83,8 @@ static void take_message(struct stage *stage, json_t *message)
 	const char *op = protocol_op(message);
 
 	if (str_equal(op, "pids")) {
-		stage_host_set_pids(stage->host, json_object_get(message, "pids"));
+		stage_host_set_pids(stage->host, json_object_get(message, "pids"),
+				    protocol_text(message, "cgroup"));
 		json_decref(message);
 		return;
 	}
@@ -224,6 +225,7 @@ static void serve(struct stage *stage, const json_t *command)
 	} else if (str_equal(op, "finish")) {
 		int status = call(stage, op, stage->has_failed ? NULL : stage->plugin.finish, &err);
 
+		stage_host_mark_restarts(stage->host, json_object_get(command, "restarts"));
 		close_outputs(stage, op, status, &err);
 	} else if (str_equal(op, "process")) {
 		close_outputs(stage, op, call(stage, op, stage->plugin.process, &err), &err);

@@ -129,9 +129,30 @@ const char *target_tracking(const struct target *target)
 	return target->tracker.tracking;
 }
 
-const char *target_cgroup(const struct target *target)
+char *target_cgroup(struct target *target)
 {
-	return target->is_group && target->container.is_unified ? target->container.folder : "";
+	const struct track_group *group = target->tracker.track_group;
+	const struct container *container = group != NULL ? &group->container : &target->container;
+	char *folder;
+
+	pthread_mutex_lock(&target->tracker.lock);
+	folder = strdup(target->is_group && container->is_unified ? container->folder : "");
+	pthread_mutex_unlock(&target->tracker.lock);
+	return folder;
+}
+
+uint32_t target_restarts(struct target *target, uint64_t *ret_ns, uint32_t room)
+{
+	const struct track_group *group = target->tracker.track_group;
+	uint32_t count = 0;
+
+	pthread_mutex_lock(&target->tracker.lock);
+	for (uint32_t i = 1; group != NULL && i < group->life_count && i < TRACK_LIVES_MAX && count < room;
+	     i++) {
+		ret_ns[count++] = group->lives[i].from_ns;
+	}
+	pthread_mutex_unlock(&target->tracker.lock);
+	return count;
 }
 
 uint32_t target_generation(struct target *target)

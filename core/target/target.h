@@ -84,11 +84,14 @@ int target_pids(struct target *target, int32_t **ret_pids, uint32_t *ret_count, 
 /** For target.json: kind, name, pids with start time, executable, build-id where cheap, cmdline (bounded), kernel, cpus. */
 json_t *target_to_json(struct target *target);
 
-/** Its folder on the unified hierarchy when it is a control group as a whole, else "". Valid until the target is closed. */
-const char *target_cgroup(const struct target *target);
+/** Its folder now on the unified hierarchy when it is a control group as a whole, else "". The caller frees. */
+char *target_cgroup(struct target *target);
 
 /** 1, and one more for each restart of its container. */
 uint32_t target_generation(struct target *target);
+
+/** When its generations after the first were noticed, at most `room`; returns how many. */
+uint32_t target_restarts(struct target *target, uint64_t *ret_ns, uint32_t room);
 
 /** Whether its container was made anew under another id, so that its control group has another folder. */
 bool target_has_moved(struct target *target);

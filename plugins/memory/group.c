@@ -247,22 +247,19 @@ bool group_open(struct group *group, int32_t pid, bool own, const char *root)
 	return true;
 }
 
-bool group_renew(struct group *group)
+bool group_renew(struct group *group, int32_t pid, const char *root)
 {
-	int fd = group->folder_fd >= 0 ? open(group->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	struct group next;
 
-	if (fd < 0) {
+	if (!group_open(&next, pid, !group->is_shared, root) || next.inode == group->inode) {
+		group_close(&next);
 		return false;
 	}
-	if (inode_of(fd) == group->inode) {
-		close(fd);
-		return false;
-	}
-	close(group->folder_fd);
-	group->folder_fd = fd;
-	group->inode = inode_of(fd);
-	group->renewals++;
-	group->has_last = false;
+	next.first = group->first;
+	next.last = group->last;
+	next.renewals = group->renewals + 1;
+	group_close(group);
+	*group = next;
 	return true;
 }
 

@@ -32,7 +32,7 @@ struct group {
 	char no_pressure[120];
 	struct group_values last, first;
 	bool has_last;
-	uint32_t renewals; /* restarts: the folder was made anew */
+	uint32_t renewals; /* restarts: the folder was made anew, or another one was */
 };
 
 /**
@@ -46,8 +46,8 @@ bool group_open(struct group *group, int32_t pid, bool own, const char *root);
 /** Read it. False when the folder is gone. */
 bool group_read(struct group *group, struct group_values *ret);
 
-/** The folder was removed and made again under the same name: open that. Returns whether it was. */
-bool group_renew(struct group *group);
+/** The folder was removed, and `pid` is of the same target in another one: read that from now on. Returns whether it is there. */
+bool group_renew(struct group *group, int32_t pid, const char *root);
 
 /** Append a row, and events for what rose since the last one. Returns 0 or the writer's error. */
 int32_t group_add(struct group *group, const struct group_values *values, uint64_t now_ns,

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "lib/folder.h"
 #include "lib/perf/procfs.h"
 
 #define PASS_LIMIT       20
@@ -250,6 +251,15 @@ static int32_t take_record(struct listen *listen, const struct perf_event_header
 	}
 }
 
+/* The target's container was started again, or made anew. */
+static void renew(struct listen *listen)
+{
+	(void)folder_follow(listen->host, &listen->group);
+	for (uint32_t i = 0; i < listen->event_count; i++) {
+		(void)perf_attach_renew(&listen->attaches[i], listen->group);
+	}
+}
+
 int32_t listen_drain(struct listen *listen, uint64_t now_ns)
 {
 	const struct perf_event_header *header;
@@ -265,9 +275,9 @@ int32_t listen_drain(struct listen *listen, uint64_t now_ns)
 			rc = rc ? rc : taken;
 		}
 	}
-	for (uint32_t i = 0; now_ns - listen->renewed_ns > RENEW_NS && i < listen->event_count; i++) {
-		(void)perf_attach_renew(&listen->attaches[i]);
-		listen->renewed_ns = i + 1 == listen->event_count ? now_ns : listen->renewed_ns;
+	if (now_ns > listen->renewed_ns + RENEW_NS) {
+		renew(listen);
+		listen->renewed_ns = now_ns;
 	}
 	return rc;
 }

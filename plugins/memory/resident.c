@@ -316,6 +316,17 @@ static int32_t spend_on_pss(struct tier *tier, uint64_t now_ns)
 	return rc;
 }
 
+/* The target's container was started again or made anew, and has a process. */
+static bool renew_group(struct tier *tier)
+{
+	const struct pfc_host *host = tier_host(tier);
+	struct resident *self = tier->self;
+	struct pfc_target target = { .struct_size = sizeof(target) };
+
+	return host->target(host->ctx, &target) == PFC_OK && target.pid_count &&
+	       group_renew(&self->group, target.pids[0], "");
+}
+
 static int32_t sample_group(struct tier *tier, uint64_t now_ns)
 {
 	struct resident *self = tier->self;
@@ -324,8 +335,7 @@ static int32_t sample_group(struct tier *tier, uint64_t now_ns)
 	if (self->group.folder_fd < 0) {
 		return PFC_OK;
 	}
-	if (!group_read(&self->group, &values) &&
-	    !(group_renew(&self->group) && group_read(&self->group, &values))) {
+	if (!group_read(&self->group, &values) && !(renew_group(tier) && group_read(&self->group, &values))) {
 		return PFC_OK;
 	}
 	return group_add(&self->group, &values, now_ns, &tier->memory->tables);
@@ -416,7 +426,10 @@ static void state_group(const struct resident *self, const struct pfc_writer *to
 {
 	const struct group *group = &self->group;
 
-	to->fact_text(to->ctx, "group.whose", group->folder_fd < 0 ? "none" : group->is_shared ? "shared" : "own");
+	to->fact_text(to->ctx, "group.whose",
+		      group->folder_fd < 0 ? "none"
+		      : group->is_shared   ? "shared"
+					   : "own");
 	if (group->folder_fd < 0) {
 		to->fact_text(to->ctx, "group.absent", group->why_not);
 		return;

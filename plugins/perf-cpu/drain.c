@@ -9,7 +9,9 @@
 
 #include "adapt.h"
 #include "counters.h"
+#include "lib/folder.h"
 #include "lib/perf/record.h"
+#include "perf_cpu.h"
 
 #define TICK_NS      (100 * 1000000ull)
 #define TICK_MS      100
@@ -169,11 +171,15 @@ static void publish(struct drain *drain)
 static void renew(struct drain *drain)
 {
 	const struct pfc_host *host = drain->host;
-	bool is_new = perf_attach_renew(drain->attach);
+	const char *folder;
+	bool is_new;
 
+	(void)folder_follow(host, &drain->self->group);
+	folder = drain->self->group;
+	is_new = perf_attach_renew(drain->attach, folder);
 	if (drain->adapt && drain->adapt->small) {
-		perf_attach_renew(drain->adapt->small);
-		perf_attach_renew(drain->adapt->large);
+		perf_attach_renew(drain->adapt->small, folder);
+		perf_attach_renew(drain->adapt->large, folder);
 	}
 	if (is_new) {
 		drain->renewals++;

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/folder.h"
 #include "perf_state.h"
 
 #define ENTER_WORD   "raw_syscalls:sys_enter"
@@ -338,8 +339,9 @@ static int perf_run(void *ctx)
 			rc = PFC_EIO;
 			break;
 		}
-		(void)perf_attach_renew(&state->enter);
-		(void)perf_attach_renew(&state->exit);
+		(void)folder_follow(host, &state->group);
+		(void)perf_attach_renew(&state->enter, state->group);
+		(void)perf_attach_renew(&state->exit, state->group);
 		rc = drain(state);
 	}
 	free(fds);

@@ -269,6 +269,17 @@ static void try_rate(struct ptrace_state *state)
 	state->bursts = 0;
 }
 
+/* All the time: once nobody is left, a container may be started again, and refresh_pids then tells of it. */
+static void trace_always(struct ptrace_state *state)
+{
+	const struct timespec pause = { 0, TICK_NS };
+
+	while (!wants_stop(state) && attach_now(state) == 0) {
+		pump(&state->tracing, 0, &state->lock);
+		nanosleep(&pause, NULL);
+	}
+}
+
 static void *trace(void *ctx)
 {
 	struct ptrace_state *state = ctx;
@@ -292,8 +303,7 @@ static void *trace(void *ctx)
 		if (wants_stop(state)) {
 			rc = -ECANCELED;
 		} else if (state->is_always) {
-			attach_now(state);
-			pump(&state->tracing, 0, &state->lock);
+			trace_always(state);
 		} else {
 			trace_in_bursts(state);
 		}

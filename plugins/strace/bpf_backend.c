@@ -15,6 +15,7 @@
 
 #include "backend.h"
 #include "bpf_state.h"
+#include "lib/folder.h"
 #include "programs.skel.h"
 
 #define TICK_MS 50
@@ -152,14 +153,24 @@ static int bpf_start(void *ctx, uint64_t t0_ns)
 	return PFC_OK;
 }
 
-/* The target's container was started again: the same folder, another group. */
+/* The target's container was started again: another group, in the same folder or, made anew, in another one as deep. */
 static void renew_group(struct bpf_state *state)
 {
+	const struct pfc_host *host = state->tracer->host;
+	uint64_t inode;
+	uint32_t level;
 	struct stat st;
 
-	if (state->group_path && stat(state->group_path, &st) == 0 && st.st_ino != state->group_inode) {
-		state->group_inode = st.st_ino;
-		state->programs->bss->group_id = st.st_ino;
+	(void)folder_follow(host, &state->group_path);
+	if (!state->group_path || stat(state->group_path, &st) != 0 || st.st_ino == state->group_inode) {
+		return;
+	}
+	state->group_inode = st.st_ino;
+	state->programs->bss->group_id = st.st_ino;
+	if (bpf_look_at_group(state->group_path, &level, &inode) == 0 && level != state->group_level) {
+		host->log(host->ctx, PFC_LOG_WARNING,
+			  "the target's control group lies at another depth than before, continuing without "
+			  "it");
 	}
 }
 

@@ -23,7 +23,8 @@
 /* libbpf's last complaint, for the reason: it knows more than the error number. Of this process, which belongs to the stage. */
 static char last_words[160];
 
-__attribute__((format(printf, 2, 0))) static int keep_words(enum libbpf_print_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int keep_words(enum libbpf_print_level level, const char *format,
+							    va_list args)
 {
 	if (level == LIBBPF_WARN && last_words[0] == '\0') {
 		vsnprintf(last_words, sizeof(last_words), format, args);
@@ -95,8 +96,7 @@ static uint32_t read_pid_max(void)
 	return value;
 }
 
-/* How deep a folder lies below its mount's root, and its inode, which is the id of a control group. */
-static int look_at_group(const char *path, uint32_t *ret_level, uint64_t *ret_inode)
+int bpf_look_at_group(const char *path, uint32_t *ret_level, uint64_t *ret_inode)
 {
 	char at[4096];
 	struct stat here, above;
@@ -173,8 +173,8 @@ static int open_programs(struct bpf_state *state, struct refusal *refusal)
 	set_constants(state, btf);
 	set_sizes(state);
 	btf__free(btf);
-	if (state->group_path && look_at_group(state->group_path, &level, &state->group_inode) == 0) {
-		state->programs->rodata->group_level = level;
+	if (state->group_path && bpf_look_at_group(state->group_path, &level, &state->group_inode) == 0) {
+		state->programs->rodata->group_level = state->group_level = level;
 		state->programs->bss->group_id = state->group_inode;
 	}
 	state->programs->bss->cells_used = KEY_COUNT;

@@ -29,6 +29,7 @@ struct bpf_state {
 	int close_fd;
 	char *group_path; /* folder of the target's control group; NULL */
 	uint64_t group_inode;
+	uint32_t group_level; /* how deep it lies: a constant of the programs */
 	bool has_task_work;
 	bool is_target_new; /* it is launched, and held until T0 */
 	int32_t root_pid;
@@ -41,6 +42,9 @@ struct bpf_state {
 
 /** Load and attach the programs, switched off. Returns 0 or refusal->status. */
 int bpf_load(struct bpf_state *state, struct refusal *refusal);
+
+/** How deep a folder lies below its mount's root, and its inode, which is the id of a control group. Returns 0 or -ENOENT. */
+int bpf_look_at_group(const char *path, uint32_t *ret_level, uint64_t *ret_inode);
 
 /** Fill a refusal from an error number and what libbpf said. Returns its status. */
 int bpf_refuse(struct refusal *refusal, int error, const char *what);

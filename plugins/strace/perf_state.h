@@ -61,7 +61,7 @@ struct perf_state {
 	uint32_t ring_count;
 	struct perf_attach enter;
 	struct perf_attach exit; /* with the context switches */
-	char *group;             /* folder of the control group, borrowed by the attaches; NULL: threads */
+	char *group; /* folder of the control group now, borrowed by the attaches; NULL: threads */
 	struct stream stream;
 	struct changes changes;
 	struct task_table tasks;

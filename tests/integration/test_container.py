@@ -389,24 +389,59 @@ services:
         engine.compose(*words, "down", "-t", "0")
 
 
+# Begins processes (which fault), asks the kernel and sleeps.
+FORKER = "while (1) { fork or exit; wait; getppid() for 1 .. 20; select(undef, undef, undef, 0.01) }"
+EVERY_COLLECTOR = """
+[plugin:memory]
+interval = 50ms
+[plugin:strace]
+[plugin:strace-ptrace]
+use = strace
+backend = ptrace
+duty = 20
+"""
+
+
+def artifacts(tmp):
+    """{"stage.port": what `artifact show --json` prints} of all artifacts of tables."""
+    run = tmp / "runs" / "latest"
+    listed = profcore("artifact", "list", run, "--json").ok().json()
+    names = [entry["name"] for entry in listed if entry["path"].endswith(".pcol") and entry["state"] != "absent"]
+    return {name: profcore("artifact", "show", run, name, "--json").ok().json() for name in names}
+
+
 def test_made_anew_is_followed(tmp):
-    """Removed and made again under the same name, with another id, as `compose up --force-recreate` does."""
+    """Removed and made again under the same name, with another id and program, as `compose up --force-recreate` does: every
+    collector goes on in the new one, and every artifact says when."""
     engine = docker_env.engine()
     name = engine.unique("anew")
     made = []
 
     def make_anew():
         first.__exit__()
-        made.append(engine.run(engine.base_image(), "sh", "-c", BUSY, name=name))
+        made.append(engine.run(engine.base_image(), "perl", "-e", FORKER, name=name))
 
     first = engine.run(engine.base_image(), "sh", "-c", BUSY, name=name)
-    late = start(make_anew, after=2.0)
+    late = start(make_anew, after=1.0)
     try:
-        result = profile(tmp, {"container": name}, seconds=12)
+        result = profile(tmp, {"container": name}, seconds=6, extra=EVERY_COLLECTOR).ok()
         late.join()
         lives = target_json(tmp)["generations"]
         assert [life["container_id"] for life in lives] == [first.id, made[0].id], lives
         check_in("another container of that name", result.err)
+        check_in("perl", report(tmp))
+        began_ns = lives[1]["from_ns"]
+        rows_of = {"perf-cpu.stacks": "samples", "strace.stacks": "samples", "strace-ptrace.syscalls": "calls",
+                   "strace.syscalls": "calls", "memory.faults": "samples", "memory.timeline": "samples"}
+        everything = artifacts(tmp)
+        for what, artifact in everything.items():
+            facts = artifact["facts"]
+            assert facts["target.generations"] == 2 and facts["target.generation_2.from_ns"] == began_ns, (what, facts)
+        for what, table in rows_of.items():
+            rows = everything[what]["tables"][table]
+            pids = {row["pid"] for row in rows if row.get("time", began_ns) >= began_ns}
+            assert pids - {lives[0]["pid"]}, (what, rows[-1])
+        check_in(made[0].id, everything["memory.timeline"]["facts"]["group.path"])
     finally:
         late.join()
         engine.docker("rm", "-f", name)

@@ -10,7 +10,7 @@
  *
  * A target that is a control group as a whole (a container) takes one event for each CPU instead, on the group: whoever runs
  * in it is sampled. It stands as one entry among the threads. A container that is started again gets a folder of the same
- * name, with another inode: its events are opened anew.
+ * name, with another inode, one that is made anew another folder: its events are opened anew.
  *
  * The whole machine takes one event for each CPU as well. So does a target with more threads than there are descriptors for:
  * then everybody is sampled, and the caller drops what is not the target's (the event's `task` tells of forks).
@@ -89,8 +89,11 @@ int perf_attach_group(struct perf_attach *attach, const char *folder, struct per
 /** Open events, disabled, on all that runs on the rings' CPUs. Returns 0, or refusal->status with nothing opened. */
 int perf_attach_cpus(struct perf_attach *attach, struct perf_refusal *refusal);
 
-/** Open them anew if the group's folder was made anew, and as they were: on or off. Returns whether it was. */
-bool perf_attach_renew(struct perf_attach *attach);
+/**
+ * Open them anew if the group's folder was made anew, or is another one now, and as they were: on or off. `folder`, borrowed
+ * from now on, is where the group is now. Returns whether they were.
+ */
+bool perf_attach_renew(struct perf_attach *attach, const char *folder);
 
 /** All threads are known: make ready for attach_is_duplicate. */
 void perf_attach_seal(struct perf_attach *attach);

@@ -104,14 +104,18 @@ int perf_attach_cpus(struct perf_attach *attach, struct perf_refusal *refusal)
 	return 0;
 }
 
-bool perf_attach_renew(struct perf_attach *attach)
+bool perf_attach_renew(struct perf_attach *attach, const char *folder)
 {
 	struct stat stat_buf;
 	uint64_t events = 0;
 	int64_t lost = 0;
 	int32_t cpu;
 
-	if (!attach->group || stat(attach->group, &stat_buf) < 0 || stat_buf.st_ino == attach->group_inode) {
+	if (!attach->group || !folder) {
+		return false;
+	}
+	attach->group = folder;
+	if (stat(folder, &stat_buf) < 0 || stat_buf.st_ino == attach->group_inode) {
 		return false;
 	}
 	perf_attach_count(attach, &events, &lost);
