@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One stacks artifact in the making: what session.c (adding, resolving, writing) and facts.c share. */
+/* One stacks artifact in the making: what the files session*.c and facts.c share. */
 #ifndef CORE_STACKS_SESSION_H
 #define CORE_STACKS_SESSION_H
 
@@ -14,8 +14,9 @@
 #include "stacks/symbolize.h"
 #include "stacks/unwind.h"
 
-#define SESSION_ROWS  4096 /* buffered before they go to the writer */
-#define SESSION_DEPTH 1024 /* frames of a walk */
+#define SESSION_ROWS  4096   /* buffered before they go to the writer */
+#define SESSION_DEPTH 1024   /* frames of a walk */
+#define SESSION_CACHE 16384U /* slots of session_cached */
 
 /** The location of an instruction pointer, as long as its space has this stamp. */
 struct session_cached {
@@ -70,11 +71,11 @@ struct pfc_stacks_session {
 	struct session_cached *cache;
 	struct unwind_cached *rules; /* UNWIND_CACHE_SLOTS; made with the first walk */
 	uint64_t walked_ips[SESSION_DEPTH];
-	uint64_t sync_ns;   /* the target's events before this have been taken in */
-	uint64_t commit_ns; /* of the last commit */
-	uint64_t newest_ns; /* latest sample added */
+	uint64_t sync_ns;                     /* the target's events before this have been taken in */
+	uint64_t commit_ns;                   /* of the last commit */
+	uint64_t newest_ns;                   /* latest sample added */
 	uint64_t kept_first_ns, kept_last_ns; /* of the samples kept; 0: none */
-	int status;         /* the writer's first error */
+	int status;                           /* the writer's first error */
 	bool is_finished;
 	struct session_counts counts;
 	struct frames frames; /* after finish, for names */
@@ -102,6 +103,18 @@ int session_tick(struct pfc_stacks_session *session, uint64_t complete_ns);
 int session_finish(struct pfc_stacks_session *session);
 void session_close(struct pfc_stacks_session *session);
 uint64_t session_sample_count(const struct pfc_stacks_session *session);
+
+/** Rows (session_rows.c): the first error of the writer stays in session->status and is what each of these returns. */
+int session_remember(struct pfc_stacks_session *session, int status);
+int session_write_rows(struct pfc_stacks_session *session);
+int session_commit(struct pfc_stacks_session *session);
+int session_write_frames(struct pfc_stacks_session *session, const struct frames *frames);
+
+/** space.h: on_name. ctx: the session. A thread's name goes out when a sample needs it, or before it is replaced. */
+int session_write_name(void *ctx, struct space_thread *thread);
+
+/** The row of a sample's stack, outermost user frame first, innermost kernel frame last (session_resolve.c). */
+int session_resolve(struct pfc_stacks_session *session, struct pending *sample, uint32_t *ret);
 
 /** Take in what the target's stream has (session.c). */
 void session_drain(struct pfc_stacks_session *session);

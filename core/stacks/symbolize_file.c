@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* The locations of one module: by the file it came from, or by the map that a just-in-time compiler wrote. */
+#include "stacks/symbolize_work.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <profcore/status.h>
+
+#include "stacks/perf_map.h"
+
+/* Past this a file gets no names: no linked program comes near it. */
+#define FILE_BYTES_MAX (4ULL << 30)
+
+/* dwarf.h: open_common. */
+static int open_common(void *ctx, const char *build_id)
+{
+	const struct work *work = ctx;
+	struct debug_file file;
+
+	return debug_file_of_build_id(work->source->module, build_id, work->request->target, &file) == 0
+		       ? file.image.fd
+		       : PFC_ENOENT;
+}
+
+/* The addresses of the locations at hand; the caller frees them. */
+static uint64_t *list_addresses(const struct work *work, uint32_t count)
+{
+	uint64_t *addresses = malloc(count * sizeof(*addresses));
+
+	for (uint32_t i = 0; i < count && addresses != NULL; i++) {
+		addresses[i] = work->request->intern->location_address[work->locations[i]];
+	}
+	return addresses;
+}
+
+static int resolve_lines(struct work *work, uint32_t count)
+{
+	struct dwarf_request request = { .image = work->source->lines,
+					 .open_common = open_common,
+					 .count = count,
+					 .deadline_ns = work->request->deadline_ns,
+					 .on_chain = symbolize_take_chain,
+					 .ctx = work };
+	uint64_t *addresses = list_addresses(work, count);
+	int status;
+
+	if (addresses == NULL) {
+		return PFC_ENOMEM;
+	}
+	request.addresses = addresses;
+	status = dwarf_resolve(&request);
+	free(addresses);
+	return status;
+}
+
+/* Said where it happens, by file: a report with fewer names than the file could give must say so. */
+static void warn(struct work *work, const char *what)
+{
+	const struct pfc_host *host = work->request->host;
+	char text[512];
+
+	if (host != NULL) {
+		snprintf(text, sizeof(text), "%.300s: %s", work->source->module->path, what);
+		host->log(host->ctx, PFC_LOG_WARNING, text);
+	}
+}
+
+static int note_lines(struct work *work, int status)
+{
+	switch (status) {
+	case PFC_ENOMEM:
+		return status;
+	case PFC_ENOSPC:
+		work->notes.files_too_large++;
+		warn(work, "its debug information is larger than 2 GB or packed beyond belief: symbols only");
+		return 0;
+	case PFC_ETIMEDOUT:
+		work->notes.files_late++;
+		warn(work, "reading its debug information took too long: symbols only for some of it");
+		return 0;
+	case PFC_ENOTSUP:
+		work->notes.files_unreadable++;
+		warn(work, "its debug information is compressed in a way that cannot be read here, or refers "
+			   "to a file that "
+			   "is not there: symbols only");
+		return 0;
+	case PFC_ECORRUPT:
+		work->notes.files_unreadable++;
+		warn(work, "its debug information is broken: symbols only");
+		return 0;
+	case 0:
+		work->notes.files_with_lines++;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static void note_source(struct work *work, const struct source *source)
+{
+	work->notes.files_debug += source->has_debug;
+	work->notes.files_mini += source->has_mini;
+	if (source->is_mismatched) {
+		work->notes.files_mismatched++;
+		warn(work, "its separate debug file belongs to another build: not used");
+	}
+	if (source->mini_status == PFC_ENOTSUP) {
+		warn(work,
+		     "profcore was built without liblzma: the symbols in its .gnu_debugdata are not read");
+	}
+}
+
+static int symbolize_source(struct work *work, const struct source *source, uint32_t count)
+{
+	bool any = false;
+	int status, lines;
+
+	work->source = source;
+	work->symbols = &source->symbols;
+	note_source(work, source);
+	lines = source->unpack_status != 0 ? source->unpack_status : resolve_lines(work, count);
+	status = note_lines(work, lines);
+	if (status == 0) {
+		status = symbolize_take_symbols(work, count, &any);
+	}
+	if (lines != 0) {
+		work->notes.files_with_symbols += any;
+		work->notes.files_without += !any;
+	}
+	work->source = NULL;
+	work->symbols = NULL;
+	return status;
+}
+
+/* perf_map.h: on_name. */
+static int take_map_name(void *ctx, uint32_t index, const char *name)
+{
+	struct work *work = ctx;
+	struct found found = { 0 };
+	int status = names_find(&work->names, name, &found.function);
+
+	return status == 0 ? symbolize_add(work, work->locations[index], &found) : status;
+}
+
+/* Code that the process made itself: what its perf map says. */
+static int symbolize_bare(struct work *work, struct module *module, uint32_t count)
+{
+	struct perf_map_request request = { .count = count,
+					    .deadline_ns = work->request->deadline_ns,
+					    .on_name = take_map_name,
+					    .ctx = work };
+	uint64_t *addresses = list_addresses(work, count);
+	bool any = false;
+	int status = addresses != NULL ? 0 : PFC_ENOMEM;
+
+	module_find_map(module, work->request->target);
+	if (status == 0 && module->map_fd >= 0) {
+		request.fd = module->map_fd;
+		request.addresses = addresses;
+		status = perf_map_resolve(&request);
+		work->notes.perf_maps++;
+		work->notes.files_late += status == PFC_ETIMEDOUT;
+		work->notes.files_too_large += status == PFC_ENOSPC;
+		status = status == PFC_ETIMEDOUT || status == PFC_ENOSPC ? 0 : status;
+	}
+	free(addresses);
+	return status == 0 ? symbolize_take_symbols(work, count, &any) : status;
+}
+
+int symbolize_file(struct work *work, struct module *module, uint32_t count)
+{
+	struct source source;
+	bool any = false;
+	int status;
+
+	if (module->state == MODULE_CLOSED || module->image.bytes > FILE_BYTES_MAX) {
+		work->notes.files_unopened += module->state == MODULE_CLOSED;
+		work->notes.files_too_large += module->state != MODULE_CLOSED;
+		return symbolize_take_symbols(work, count, &any);
+	}
+	if (module->state == MODULE_BARE) {
+		return symbolize_bare(work, module, count);
+	}
+	if (module->state != MODULE_OPEN) {
+		return symbolize_take_symbols(work, count, &any);
+	}
+	status = source_open(module, work->request->target, &source);
+	if (status == 0) {
+		status = symbolize_source(work, &source, count);
+		source_close(&source);
+	}
+	return status;
+}
