@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "stacks/space.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <profcore/status.h>
 
-#define BUCKETS       16384U
+#include "stacks/hash.h"
+
 #define MAPS_MAX      65536U /* of one space: the kernel's own default limit (vm.max_map_count) is 65530 */
 #define SPACES_MAX    16U    /* kept of one pid; the oldest goes first */
 #define PROCESSES_MAX 262144U
-#define THREADS_MAX   1048576U
 #define PARENTS_MAX   64 /* forks of forks without a sample between */
-
-struct space_span {
-	uint64_t start, end;
-	uint32_t map;
-};
 
 struct space_process {
 	struct space_process *next;
@@ -26,11 +20,6 @@ struct space_process {
 	uint64_t exit_ns;                 /* 0: alive */
 	struct space *spaces[SPACES_MAX]; /* ascending from_ns */
 };
-
-static uint32_t bucket_of(int32_t id)
-{
-	return (uint32_t)id & (BUCKETS - 1);
-}
 
 /* Iterative over parents: a chain of forks may be long. */
 static void space_release(struct space *space)
@@ -64,7 +53,7 @@ static struct space *space_create(struct spaces *spaces, uint64_t from_ns, struc
 
 static struct space_process *find_process(const struct spaces *spaces, int32_t pid)
 {
-	struct space_process *process = spaces->processes[bucket_of(pid)];
+	struct space_process *process = spaces->processes[spaces_bucket(pid)];
 
 	while (process != NULL && process->pid != pid) {
 		process = process->next;
@@ -80,8 +69,8 @@ static struct space_process *need_process(struct spaces *spaces, int32_t pid)
 		process = calloc(1, sizeof(*process));
 		if (process != NULL) {
 			process->pid = pid;
-			process->next = spaces->processes[bucket_of(pid)];
-			spaces->processes[bucket_of(pid)] = process;
+			process->next = spaces->processes[spaces_bucket(pid)];
+			spaces->processes[spaces_bucket(pid)] = process;
 			spaces->process_count++;
 		}
 	}
@@ -190,69 +179,6 @@ static int take_fork(struct spaces *spaces, const struct pfc_target_event *event
 	return 0;
 }
 
-struct space_thread *spaces_thread(struct spaces *spaces, int32_t tid)
-{
-	struct space_thread *thread = spaces->threads[bucket_of(tid)];
-
-	while (thread != NULL && thread->tid != tid) {
-		thread = thread->next;
-	}
-	return thread;
-}
-
-static struct space_thread *need_thread(struct spaces *spaces, int32_t pid, int32_t tid)
-{
-	struct space_thread *thread = spaces_thread(spaces, tid);
-
-	if (thread == NULL && spaces->thread_count < THREADS_MAX) {
-		thread = calloc(1, sizeof(*thread));
-		if (thread != NULL) {
-			thread->tid = tid;
-			thread->next = spaces->threads[bucket_of(tid)];
-			spaces->threads[bucket_of(tid)] = thread;
-			spaces->thread_count++;
-		}
-	}
-	if (thread != NULL) {
-		thread->pid = pid;
-	}
-	return thread;
-}
-
-static int set_name(struct spaces *spaces, const struct pfc_target_event *event, const char *name)
-{
-	struct space_thread *thread = need_thread(spaces, event->pid, event->tid);
-	int status = 0;
-
-	if (thread == NULL || name == NULL || name[0] == '\0') {
-		spaces->dropped += thread == NULL;
-		return 0;
-	}
-	if (thread->is_new && spaces->on_name != NULL) {
-		status = spaces->on_name(spaces->on_name_ctx, thread);
-	}
-	thread->from_ns = event->time_ns;
-	thread->exit_ns = 0;
-	thread->is_new = true;
-	snprintf(thread->name, sizeof(thread->name), "%s", name);
-	return status;
-}
-
-static int inherit_name(struct spaces *spaces, const struct pfc_target_event *event)
-{
-	const struct space_thread *parent = spaces_thread(spaces, event->ppid);
-	char name[sizeof(parent->name)];
-
-	if (event->text != NULL && event->text[0] != '\0') {
-		return set_name(spaces, event, event->text);
-	}
-	if (parent == NULL) {
-		return 0;
-	}
-	memcpy(name, parent->name, sizeof(name));
-	return set_name(spaces, event, name);
-}
-
 static void take_exit(struct spaces *spaces, const struct pfc_target_event *event)
 {
 	struct space_thread *thread = spaces_thread(spaces, event->tid);
@@ -273,14 +199,14 @@ int spaces_event(struct spaces *spaces, const struct pfc_target_event *event)
 	switch (event->kind) {
 	case PFC_TARGET_FORK:
 		status = take_fork(spaces, event);
-		return status == 0 ? inherit_name(spaces, event) : status;
+		return status == 0 ? spaces_inherit_name(spaces, event) : status;
 	case PFC_TARGET_EXEC:
 		if (begin_space(spaces, event->pid, event->time_ns, NULL) == NULL) {
 			spaces->dropped++;
 		}
-		return set_name(spaces, event, event->text);
+		return spaces_set_name(spaces, event, event->text);
 	case PFC_TARGET_NAME:
-		return set_name(spaces, event, event->text);
+		return spaces_set_name(spaces, event, event->text);
 	case PFC_TARGET_MAP:
 		return take_map(spaces, event);
 	case PFC_TARGET_EXIT:
@@ -333,96 +259,6 @@ struct space *spaces_at(struct spaces *spaces, int32_t pid, uint64_t time_ns)
 	return space;
 }
 
-/* How many spans end at or below an address: the index of the first that may hold it. */
-static uint32_t spans_below(const struct space *space, uint64_t address)
-{
-	uint32_t low = 0;
-	uint32_t high = space->span_count;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (space->spans[middle].end <= address) {
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
-	}
-	return low;
-}
-
-/* Lay one mapping over the picture: cut what it overlaps. */
-static int lay_map(struct space *space, uint32_t number)
-{
-	const struct space_map *map = &space->maps[number];
-	uint32_t first = spans_below(space, map->start);
-	uint32_t last = first; /* the first span that stays behind the mapping */
-	struct space_span pieces[3];
-	uint32_t piece_count = 0;
-
-	if (array_reserve(&space->spans, &space->span_room, (uint64_t)space->span_count + 2,
-			  sizeof(*space->spans)) != 0) {
-		return PFC_ENOMEM;
-	}
-	while (last < space->span_count && space->spans[last].start < map->end) {
-		last++;
-	}
-	if (first < last && space->spans[first].start < map->start) {
-		pieces[piece_count++] =
-			(struct space_span){ space->spans[first].start, map->start, space->spans[first].map };
-	}
-	pieces[piece_count++] = (struct space_span){ map->start, map->end, number };
-	if (first < last && space->spans[last - 1].end > map->end) {
-		pieces[piece_count++] = (struct space_span){ map->end, space->spans[last - 1].end,
-							     space->spans[last - 1].map };
-	}
-	memmove(&space->spans[first + piece_count], &space->spans[last],
-		(space->span_count - last) * sizeof(*space->spans));
-	memcpy(&space->spans[first], pieces, piece_count * sizeof(*pieces));
-	space->span_count = space->span_count - (last - first) + piece_count;
-	return 0;
-}
-
-/* For a time before the newest picture: the youngest mapping that was there by then. */
-static const struct space_map *find_in_past(const struct space *space, uint64_t time_ns, uint64_t address)
-{
-	for (uint32_t i = space->map_count; i > 0; i--) {
-		const struct space_map *map = &space->maps[i - 1];
-
-		if (map->from_ns <= time_ns && address >= map->start && address < map->end) {
-			return map;
-		}
-	}
-	return NULL;
-}
-
-bool space_advance(struct spaces *spaces, struct space *space, uint64_t time_ns)
-{
-	while (space->applied < space->map_count && space->maps[space->applied].from_ns <= time_ns) {
-		if (lay_map(space, space->applied) != 0) {
-			return false;
-		}
-		space->applied++;
-		space->stamp = ++spaces->next_stamp;
-	}
-	return space->applied == 0 || space->maps[space->applied - 1].from_ns <= time_ns;
-}
-
-const struct space_map *space_find(struct spaces *spaces, struct space *space, uint64_t time_ns,
-				   uint64_t address)
-{
-	uint32_t at;
-
-	if (!space_advance(spaces, space, time_ns)) {
-		return find_in_past(space, time_ns, address);
-	}
-	at = spans_below(space, address);
-	if (at < space->span_count && space->spans[at].start <= address) {
-		return &space->maps[space->spans[at].map];
-	}
-	return NULL;
-}
-
 static void forget_processes(struct spaces *spaces, uint32_t bucket, uint64_t before_ns)
 {
 	struct space_process **link = &spaces->processes[bucket];
@@ -443,28 +279,11 @@ static void forget_processes(struct spaces *spaces, uint32_t bucket, uint64_t be
 	}
 }
 
-static void forget_threads(struct spaces *spaces, uint32_t bucket, uint64_t before_ns)
-{
-	struct space_thread **link = &spaces->threads[bucket];
-
-	while (*link != NULL) {
-		struct space_thread *thread = *link;
-
-		if (thread->exit_ns == 0 || thread->exit_ns >= before_ns) {
-			link = &thread->next;
-			continue;
-		}
-		*link = thread->next;
-		free(thread);
-		spaces->thread_count--;
-	}
-}
-
 void spaces_forget(struct spaces *spaces, uint64_t before_ns)
 {
-	for (uint32_t i = 0; i < BUCKETS; i++) {
+	for (uint32_t i = 0; i < SPACES_BUCKETS; i++) {
 		forget_processes(spaces, i, before_ns);
-		forget_threads(spaces, i, before_ns);
+		spaces_forget_threads(spaces, i, before_ns);
 	}
 }
 
@@ -474,8 +293,8 @@ int spaces_init(struct spaces *spaces, struct modules *modules, space_name_fn on
 	spaces->modules = modules;
 	spaces->on_name = on_name;
 	spaces->on_name_ctx = on_name_ctx;
-	spaces->processes = calloc(BUCKETS, sizeof(struct space_process *));
-	spaces->threads = calloc(BUCKETS, sizeof(struct space_thread *));
+	spaces->processes = calloc(SPACES_BUCKETS, sizeof(struct space_process *));
+	spaces->threads = calloc(SPACES_BUCKETS, sizeof(struct space_thread *));
 	if (spaces->processes == NULL || spaces->threads == NULL) {
 		spaces_finish(spaces);
 		return PFC_ENOMEM;
@@ -485,7 +304,7 @@ int spaces_init(struct spaces *spaces, struct modules *modules, space_name_fn on
 
 void spaces_finish(struct spaces *spaces)
 {
-	for (uint32_t i = 0; i < BUCKETS; i++) {
+	for (uint32_t i = 0; i < SPACES_BUCKETS; i++) {
 		for (struct space_process *p = spaces->processes != NULL ? spaces->processes[i] : NULL;
 		     p != NULL; p = p->next) {
 			p->exit_ns = 1;

@@ -24,7 +24,7 @@ struct space_map {
 	int32_t pid; /* who mapped it: for opening the file */
 };
 
-struct space_span; /* space.c: one piece of the newest picture */
+struct space_span; /* space_find.c: one piece of the newest picture */
 
 struct space {
 	uint64_t stamp; /* changes whenever an answer may change: a key for caches */
@@ -87,6 +87,18 @@ const struct space_map *space_find(struct spaces *spaces, struct space *space, u
 
 /** The thread, or NULL. */
 struct space_thread *spaces_thread(struct spaces *spaces, int32_t tid);
+
+/** For spaces_event only (space_thread.c): a thread's name, as said or as its parent's. 0, or what on_name returned. */
+int spaces_set_name(struct spaces *spaces, const struct pfc_target_event *event, const char *name);
+int spaces_inherit_name(struct spaces *spaces, const struct pfc_target_event *event);
+void spaces_forget_threads(struct spaces *spaces, uint32_t bucket, uint64_t before_ns);
+
+#define SPACES_BUCKETS 16384U /* chains of processes, and of threads */
+
+static inline uint32_t spaces_bucket(int32_t id)
+{
+	return (uint32_t)id & (SPACES_BUCKETS - 1);
+}
 
 /** Forget processes and threads that ended before a time. */
 void spaces_forget(struct spaces *spaces, uint64_t before_ns);

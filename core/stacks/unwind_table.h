@@ -11,6 +11,11 @@
 #include "stacks/elf.h"
 #include "stacks/hash.h"
 
+#define UNWIND_PAGE        4096ULL
+#define UNWIND_ENTRIES_MAX (1U << 24)
+#define UNWIND_GAP                                                                                           \
+	15 /* bytes between functions that belong to the one before: padding, and calls that do not return */
+
 enum unwind_cfa {
 	UNWIND_NONE = 0, /* no information */
 	UNWIND_RSP,      /* CFA = rsp + cfa_offset */
