@@ -57,7 +57,7 @@ struct finding {
 	const char
 		*kind; /* "hot_function", "hot_path", "incomplete", "errors", "tail", "waiting", "cpu_cost",
 		       "lock", "disk", "network", "sleep", "run_queue", "syscalls",
-		       "syncs", "small_io", "failing_calls", "connect", "dns" */
+		       "syncs", "small_io", "failing_calls", "connect", "dns", "few_samples" */
 	const char *severity;
 	struct text title;
 	struct text evidence;

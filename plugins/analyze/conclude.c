@@ -79,6 +79,13 @@ static void check_loads(struct analysis *analysis)
 	}
 }
 
+/* Few samples of what is not the main thing are a healthy sign as often as not: a service that hardly faults. */
+static bool is_merely_small(const struct analysis *analysis, const struct view *view)
+{
+	return view != analysis->main && !view->trouble.bytes && view->profile->samples &&
+	       view->health.few_only;
+}
+
 static void check_completeness(struct analysis *analysis)
 {
 	const struct view *view;
@@ -90,7 +97,7 @@ static void check_completeness(struct analysis *analysis)
 			alarm_text(analysis, "error", view->label, text_str(&view->trouble));
 		} else if (view->profile->samples == 0) {
 			alarm_text(analysis, "error", view->label, "No sample was taken in the window.");
-		} else {
+		} else if (!is_merely_small(analysis, view)) {
 			alarm_lines(analysis, view->label, text_str(&view->health.warnings));
 		}
 	}
@@ -101,6 +108,20 @@ static void check_completeness(struct analysis *analysis)
 	}
 	if (analysis->inputs_left_out) {
 		alarm_text(analysis, "warning", "inputs", "There were more than are read.");
+	}
+}
+
+static void mention_small(struct analysis *analysis)
+{
+	struct finding *finding;
+	uint32_t i;
+
+	for (i = 0; i < analysis->view_count; i++) {
+		if (is_merely_small(analysis, &analysis->views[i]) &&
+		    (finding = finding_add(analysis, "few_samples", "info", NAN))) {
+			text_format(&finding->title, "There is little in %s", analysis->views[i].label);
+			text_add(&finding->evidence, text_str(&analysis->views[i].health.warnings));
+		}
 	}
 }
 
@@ -309,7 +330,8 @@ static bool is_waiting(const struct view *view)
 /* The first finding on memory (grown.c): a kill, growth, a leak, churn. */
 static const struct finding *memory_finding(const struct analysis *analysis)
 {
-	static const char *const kinds[] = { "oom_kill", "leak", "memory_growth", "memory_churn", "memory_limit" };
+	static const char *const kinds[] = { "oom_kill", "leak", "memory_growth", "memory_churn",
+					     "memory_limit" };
 
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 		for (uint32_t i = 0; i < analysis->finding_count; i++) {
@@ -388,6 +410,9 @@ int analysis_conclude(struct analysis *analysis)
 	for (i = 0; i < analysis->calls_count; i++) {
 		io_conclude(analysis, &analysis->calls[i]);
 	}
+	mention_small(analysis);
 	make_verdict(analysis);
-	return status != PFC_OK ? status : analysis->verdict.failed || analysis->alarms.failed ? PFC_ENOMEM : PFC_OK;
+	return status != PFC_OK                                      ? status
+	       : analysis->verdict.failed || analysis->alarms.failed ? PFC_ENOMEM
+								     : PFC_OK;
 }

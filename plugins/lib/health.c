@@ -75,6 +75,7 @@ static void warn_of_quality(struct health *health, const struct profile *profile
 			    health->unknown_leaf_pct);
 	}
 	if (profile->samples < SAMPLES_ENOUGH) {
+		health->few_only = to->bytes == 0 && !profile->window_ignored;
 		text_format(to, "Only %s sample%s: shares are rough.\n", units_count(count, profile->samples),
 			    profile->samples == 1 ? "" : "s");
 	}

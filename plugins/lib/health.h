@@ -19,6 +19,7 @@ struct health {
 	double unknown_leaf_pct; /* samples whose innermost frame has no name: counted here */
 	uint64_t lost;
 	bool partial;
+	bool few_only;        /* all there is to warn of is that the samples are few */
 	struct text only;     /* "only stacks with slow_endpoint: 12 % of all"; "" where all are taken */
 	struct text warnings; /* one sentence a line, worst first; "" when there is nothing to warn of */
 };

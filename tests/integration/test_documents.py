@@ -266,6 +266,17 @@ def test_analyze_says_what_is_incomplete_first(tmp):
     assert report["stacks"][0]["partial"] is True and report["stacks"][0]["lost"] == 321
 
 
+def test_analyze_does_not_cry_over_little(tmp):
+    """Few samples beside a good profile are mentioned, last; of the profile itself they are a warning on top."""
+    text, report, _ = analyze(tmp / "beside", "service,few,requests")
+    assert "!!" not in text, text
+    assert (report["findings"][-1]["kind"], report["findings"][-1]["severity"]) == ("few_samples", "info")
+    check_in("Only 5 samples", report["findings"][-1]["evidence"])
+    text, report, _ = analyze(tmp / "alone", "few,requests")
+    check_in("Only 5 samples", text.split("\n\n")[1])
+    assert "few_samples" not in {finding["kind"] for finding in report["findings"]}
+
+
 def test_analyze_of_nothing_is_an_error(tmp):
     for shapes in ["none", "empty"]:
         result = run_transform("analyze", tmp, shapes).expect(1)

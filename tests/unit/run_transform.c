@@ -34,6 +34,21 @@ static void damage(struct mem_artifact *artifact)
 	mem_artifact_break(artifact, "strings", 1);
 }
 
+/* A service that hardly faults: five samples of one function. */
+static void few(const struct pfc_writer *writer)
+{
+	struct synth s;
+	uint32_t app, stack, i;
+
+	synth_begin(&s, writer);
+	app = synth_module(&s, "/srv/forum/bin/forum", 1);
+	stack = synth_stack(&s, 0, synth_location(&s, app, 0x2000, "worker_main", "server.c", 88));
+	for (i = 0; i < 5; i++) {
+		synth_samples(&s, T0 + i, 1, 1, stack, 4096, 1);
+	}
+	synth_end(&s, 1);
+}
+
 static struct mem_artifact *make(const char *shape)
 {
 	struct mem_artifact *artifact;
@@ -43,6 +58,11 @@ static struct mem_artifact *make(const char *shape)
 	if (strstr(shape, "requests")) {
 		artifact = mem_artifact_create("load-test", "requests", "profcore.requests/1", "", 1000);
 		synth_requests(mem_artifact_writer(artifact), T0, strcmp(shape, "requests") == 0 ? 9000 : 99);
+		return artifact;
+	}
+	if (strcmp(shape, "few") == 0) {
+		artifact = mem_artifact_create("memory", "faults", "profcore.stacks/1", "faults", 4096);
+		few(mem_artifact_writer(artifact));
 		return artifact;
 	}
 	artifact = mem_artifact_create("perf-cpu", "stacks", "profcore.stacks/1", "cpu", 4096);
