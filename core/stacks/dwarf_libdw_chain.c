@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The chain of one address: its function and what is inlined there, with names and lines. */
-#include "stacks/dwarf_batch.h"
+#include "stacks/dwarf_libdw.h"
 
 #include <dwarf.h>
 #include <string.h>

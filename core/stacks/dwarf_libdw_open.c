@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Files with DWARF, opened with bounds: the sections' sizes, and the file that several debug files share. */
-#include "stacks/dwarf_batch.h"
+#include "stacks/dwarf_libdw.h"
 
 #include <elfutils/libdwelf.h>
 #include <gelf.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which functions, inlined ones too, the addresses of a unit lie in: one walk of its entries. */
-#include "stacks/dwarf_batch.h"
+#include "stacks/dwarf_libdw.h"
 
 #include <dwarf.h>
 

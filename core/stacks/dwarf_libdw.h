@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One batch of addresses on its way through a file's DWARF: what dwarf*.c share. */
-#ifndef CORE_STACKS_DWARF_BATCH_H
-#define CORE_STACKS_DWARF_BATCH_H
+/* One batch of addresses on its way through a file's DWARF: what dwarf_libdw*.c share. */
+#ifndef CORE_STACKS_DWARF_LIBDW_H
+#define CORE_STACKS_DWARF_LIBDW_H
 
 #include <elfutils/libdw.h>
 #include <stdbool.h>
@@ -31,6 +31,7 @@ struct unit {
 
 struct batch {
 	const struct dwarf_request *request;
+	const bool *is_done; /* addresses that need no more */
 	Dwarf *dwarf;
 	struct place *places; /* one an address */
 	struct unit *units;
@@ -48,10 +49,10 @@ bool dwarf_is_late(struct batch *batch);
 /** The first address >= value. */
 uint32_t dwarf_lower_bound(const struct dwarf_request *request, uint64_t value);
 
-/** Find the scopes of the addresses of the unit at hand, with `everywhere` also below functions that hold none (dwarf_scopes.c). */
+/** Find the scopes of the addresses of the unit at hand, with `everywhere` also below functions that hold none (dwarf_libdw_scopes.c). */
 void dwarf_walk_unit(struct batch *batch, bool everywhere);
 
-/** Tell the chain of an address of the unit at hand (dwarf_chain.c). Returns what on_chain does. */
+/** Tell the chain of an address of the unit at hand (dwarf_libdw_chain.c). Returns what on_chain does. */
 int dwarf_report(struct batch *batch, uint32_t index);
 
 /** The file that .gnu_debugaltlink means. */
@@ -61,7 +62,7 @@ struct dwarf_common {
 	Dwarf *dwarf;
 };
 
-/** Open (dwarf_open.c): PFC_ENOENT: no DWARF; PFC_ENOSPC: beyond the bound; PFC_ENOTSUP; before libdw allocates for it. */
+/** Open (dwarf_libdw_open.c): PFC_ENOENT: no DWARF; PFC_ENOSPC: beyond the bound; PFC_ENOTSUP; before libdw allocates for it. */
 int dwarf_check_sections(Elf *elf);
 Elf *dwarf_open_image(const struct elf_image *image);
 
