@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Following by perf: a dummy software event on every thread and CPU, inherited by what they start, whose records (fork, exit,
- * comm, mmap2) go to one ring a CPU. Records of all rings are put in order of time before they count: one is taken once it is
+ * Following by perf: dummy software events (track_events.c) whose records (fork, exit, comm, mmap2) go to one ring a CPU. Records of all rings are put in order of time before they count: one is taken once it is
  * so old that none before it can still come.
  */
 #include <stdlib.h>
@@ -38,11 +37,26 @@ static void admit(struct tracker *tracker, const struct pending *pending)
 	}
 }
 
+/* Events of whole CPUs tell of everybody. */
+static bool is_other(struct tracker *tracker, const struct track_perf *perf, const struct pending *pending)
+{
+	struct state *state = &tracker->state;
+
+	if (!perf->is_wide || pending->kind == PFC_TARGET_LOST || state_proc(state, pending->pid) != NULL) {
+		return false;
+	}
+	return pending->kind != PFC_TARGET_FORK || state_proc(state, pending->ppid) == NULL;
+}
+
 static void apply(struct tracker *tracker, struct track_perf *perf, const struct pending *pending)
 {
 	struct state *state = &tracker->state;
 	const char *text = pending->text != NULL ? pending->text : "";
 
+	if (is_other(tracker, perf, pending)) {
+		track_records_forget(perf, pending->pid);
+		return;
+	}
 	admit(tracker, pending);
 
 	switch (pending->kind) {
@@ -51,6 +65,9 @@ static void apply(struct tracker *tracker, struct track_perf *perf, const struct
 		break;
 	case PFC_TARGET_EXIT:
 		state_exit(state, pending->time_ns, pending->pid, pending->tid);
+		if (state_proc(state, pending->pid) == NULL) {
+			track_records_forget(perf, pending->pid);
+		}
 		break;
 	case PFC_TARGET_EXEC:
 		state_exec(state, pending->time_ns, pending->pid, text);
@@ -60,6 +77,9 @@ static void apply(struct tracker *tracker, struct track_perf *perf, const struct
 		break;
 	case PFC_TARGET_MAP:
 		if (pending->map.path != NULL) {
+			if (!pending->is_seen) {
+				opener_see(tracker->opener, pending->pid, &pending->map);
+			}
 			state_map(state, pending->time_ns, pending->pid, pending->tid, &pending->map);
 		}
 		break;
@@ -194,6 +214,7 @@ void track_perf_close(struct track_perf *perf)
 	free(perf->pending);
 	free(perf->events);
 	free(perf->opened);
+	free(perf->born);
 	free(perf->rings);
 	free(perf);
 }
@@ -218,9 +239,11 @@ int track_perf_open(struct tracker *tracker, struct track_perf **ret, struct pfc
 	perf->event_max = events_max();
 	status = track_events_rings(perf, err);
 	if (status == PFC_OK) {
-		status = tracker->track_group != NULL
-				 ? track_events_group(perf, &tracker->track_group->container, err)
-				 : track_events_tree(perf, tracker->root_pid, err);
+		if (tracker->track_group != NULL) {
+			status = track_events_group(perf, &tracker->track_group->container, err);
+		} else if (track_events_wide(perf) < 0) {
+			status = track_events_tree(perf, tracker->root_pid, err);
+		}
 	}
 	if (status < 0) {
 		track_perf_close(perf);

@@ -63,6 +63,36 @@ struct lost_record {
 	uint64_t id, count;
 };
 
+/* ---- whose records these are, where all of the machine's come ---- */
+
+bool track_records_ours(struct tracker *tracker, const struct track_perf *perf, int32_t pid)
+{
+	uint32_t id = (uint32_t)pid;
+
+	return !perf->is_wide || state_proc(&tracker->state, pid) != NULL ||
+	       (id < perf->born_limit && (perf->born[id / 64] >> (id % 64) & 1));
+}
+
+void track_records_forget(struct track_perf *perf, int32_t pid)
+{
+	if (perf->is_wide && (uint32_t)pid < perf->born_limit) {
+		perf->born[(uint32_t)pid / 64] &= ~(1ull << (uint32_t)pid % 64);
+	}
+}
+
+/* A child is followed from its fork on: what it maps must be looked at before its fork's moment has come. */
+static void note_birth(struct tracker *tracker, struct track_perf *perf, const struct pending *pending)
+{
+	if (!perf->is_wide || pending->pid == pending->ppid || (uint32_t)pending->pid >= perf->born_limit) {
+		return;
+	}
+	if (track_records_ours(tracker, perf, pending->ppid)) {
+		perf->born[(uint32_t)pending->pid / 64] |= 1ull << (uint32_t)pending->pid % 64;
+	} else {
+		track_records_forget(perf, pending->pid);
+	}
+}
+
 static void take_task(struct pending *pending, const void *record, uint32_t kind)
 {
 	const struct task_record *task = record;
@@ -85,7 +115,8 @@ static void take_comm(struct pending *pending, const void *record)
 	pending->text = strndup(comm->name, comm->header.size - sizeof(*comm) - 8);
 }
 
-static void take_mmap2(struct tracker *tracker, struct pending *pending, const void *record)
+static void take_mmap2(struct tracker *tracker, const struct track_perf *perf, struct pending *pending,
+		       const void *record)
 {
 	const struct mmap2_record *mmap2 = record;
 
@@ -103,7 +134,8 @@ static void take_mmap2(struct tracker *tracker, struct pending *pending, const v
 		.path = pending->text,
 	};
 	/* Look for the file now: the process may be gone when the record's moment comes. */
-	if (pending->text != NULL) {
+	pending->is_seen = pending->text != NULL && track_records_ours(tracker, perf, pending->pid);
+	if (pending->is_seen) {
 		opener_see(tracker->opener, pending->pid, &pending->map);
 	}
 }
@@ -142,6 +174,7 @@ static void take_record(struct tracker *tracker, struct track_perf *perf, const 
 	switch (header->type) {
 	case PERF_RECORD_FORK:
 		take_task(pending, record, PFC_TARGET_FORK);
+		note_birth(tracker, perf, pending);
 		break;
 	case PERF_RECORD_EXIT:
 		take_task(pending, record, PFC_TARGET_EXIT);
@@ -150,7 +183,7 @@ static void take_record(struct tracker *tracker, struct track_perf *perf, const 
 		take_comm(pending, record);
 		break;
 	case PERF_RECORD_MMAP2:
-		take_mmap2(tracker, pending, record);
+		take_mmap2(tracker, perf, pending, record);
 		break;
 	default:
 		pending->kind = PFC_TARGET_LOST;

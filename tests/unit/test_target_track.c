@@ -126,6 +126,33 @@ START_TEST(test_exec_in_a_thread_is_no_exit)
 }
 END_TEST
 
+/* Records may come of the whole machine: what is started beside the target is none of it. */
+START_TEST(test_others_are_left_out)
+{
+	struct fixture fixture;
+	pid_t other;
+
+	fixture_launch(&fixture, "sh -c 'sleep 0.3; true'", TRACK_PERF);
+	fixture_release(&fixture);
+	ck_assert_ptr_nonnull(fixture_await(&fixture, PFC_TARGET_EXEC, 0, "sleep"));
+	other = fork();
+	ck_assert_int_ge(other, 0);
+	if (other == 0) {
+		execl("/bin/ls", "ls", "/", (char *)NULL);
+		_exit(127);
+	}
+	ck_assert_int_eq(waitpid(other, NULL, 0), other);
+	fixture_drain(&fixture);
+	ck_assert_uint_ge(fixture_count(&fixture, PFC_TARGET_FORK), 1);
+	for (size_t i = 0; i < fixture.count; i++) {
+		ck_assert_int_ne(fixture.seen[i].event.pid, other);
+		ck_assert_ptr_null(strstr(fixture.seen[i].text, "/ls"));
+	}
+	ck_assert_uint_eq(fixture_count(&fixture, PFC_TARGET_LOST), 0);
+	fixture_close(&fixture);
+}
+END_TEST
+
 START_TEST(test_storm_of_forks_keeps_the_pace)
 {
 	struct fixture fixture;
@@ -449,6 +476,7 @@ int main(void)
 	tcase_add_test(tcase, test_all_forks_of_a_command_are_told);
 	tcase_add_test(tcase, test_exec_begins_mappings_anew);
 	tcase_add_test(tcase, test_exec_in_a_thread_is_no_exit);
+	tcase_add_test(tcase, test_others_are_left_out);
 	tcase_add_test(tcase, test_storm_of_forks_keeps_the_pace);
 	tcase_add_test(tcase, test_tree_that_runs_away_is_killed);
 	tcase_add_loop_test(tcase, test_threads_and_libraries_are_told, TRACK_PERF, TRACK_PROC + 1);
