@@ -97,6 +97,9 @@ static void take_segment(const struct elf_image *image, const Elf64_Phdr *segmen
 		to->executable = (segment->p_flags & PF_X) != 0;
 		headers->segment_count++;
 		return;
+	case PT_INTERP:
+		headers->is_program = true;
+		return;
 	case PT_NOTE:
 		read_notes(image, segment, headers->build_id);
 		return;
@@ -143,6 +146,7 @@ int elf_read_headers(const struct elf_image *image, struct elf_headers *ret)
 	}
 	memset(&headers, 0, sizeof(headers));
 	headers.machine = header.e_machine;
+	headers.is_program = header.e_type == ET_EXEC;
 	headers.section_offset = header.e_shoff;
 	headers.section_count = section_count(image, &header);
 	for (uint32_t i = 0; i < header.e_phnum; i++) {

@@ -27,6 +27,7 @@ struct elf_segment {
 /** What the headers say. */
 struct elf_headers {
 	uint16_t machine;
+	bool is_program; /* not a library: it is fixed in place, or names its loader */
 	uint64_t section_offset;
 	uint32_t section_count;
 	uint32_t segment_count;

@@ -12,13 +12,14 @@ enum location_mark {
 	MARK_NAMED = 1,
 	MARK_USER_ROOT = 2,
 	MARK_KERNEL_ROOT = 4,
+	MARK_PLACED = 8, /* no name, but where its function begins */
 };
 
 struct tally {
 	uint64_t samples, rooted, kernel_only;
 	uint64_t cut[UNWIND_ENDS +
 		     1]; /* samples without a root, by why their walk ended; 0: they were not walked */
-	uint64_t frames, unknown;
+	uint64_t frames, unknown, placed;
 };
 
 static bool is_one_of(const char *name, const char *const *names, size_t count)
@@ -83,6 +84,7 @@ static void mark_locations(const struct intern *intern, const struct frames *fra
 		uint32_t location = frames->location[i];
 		const char *name = intern_text(intern, frames->function[i]);
 
+		marks[location] |= frames->start[i] != 0 ? MARK_PLACED : 0;
 		if (frames->inline_depth[i] != 0 || name[0] == '\0') {
 			continue;
 		}
@@ -142,10 +144,12 @@ static int tally_stacks(const struct intern *intern, const uint8_t *marks, struc
 {
 	uint32_t *depth = calloc(intern->stack_count, sizeof(*depth));
 	uint32_t *unknown = calloc(intern->stack_count, sizeof(*unknown));
+	uint32_t *placed = calloc(intern->stack_count, sizeof(*placed));
 
-	if (depth == NULL || unknown == NULL) {
+	if (depth == NULL || unknown == NULL || placed == NULL) {
 		free(depth);
 		free(unknown);
+		free(placed);
 		return PFC_ENOMEM;
 	}
 	for (uint32_t i = 0; i < intern->stack_count; i++) {
@@ -156,10 +160,13 @@ static int tally_stacks(const struct intern *intern, const uint8_t *marks, struc
 			depth[i] = depth[intern->stack_parent[i]] + 1;
 			unknown[i] = unknown[intern->stack_parent[i]] +
 				     ((marks[intern->stack_location[i]] & MARK_NAMED) == 0);
+			placed[i] = placed[intern->stack_parent[i]] +
+				    ((marks[intern->stack_location[i]] & MARK_PLACED) != 0);
 		}
 		ret->samples += samples;
 		ret->frames += samples * depth[i];
 		ret->unknown += samples * unknown[i];
+		ret->placed += samples * placed[i];
 		if ((marks[root] & (MARK_USER_ROOT | MARK_KERNEL_ROOT)) != 0) {
 			ret->rooted += samples;
 		} else {
@@ -169,6 +176,7 @@ static int tally_stacks(const struct intern *intern, const uint8_t *marks, struc
 	}
 	free(depth);
 	free(unknown);
+	free(placed);
 	return 0;
 }
 
@@ -190,6 +198,7 @@ static int state_numbers(const struct pfc_stacks_session *session, const struct 
 		{ "samples", (double)tally->samples, true },
 		{ "rooted_pct", percent(rooted, tally->samples), true },
 		{ "unknown_pct", percent(tally->unknown, tally->frames), true },
+		{ "unknown_placed_pct", percent(tally->placed, tally->frames), false },
 		{ "kernel_pct", percent(counts->with_kernel, tally->samples), true },
 		{ "frames_per_sample",
 		  tally->samples > 0 ? (double)tally->frames / (double)tally->samples : 0, true },

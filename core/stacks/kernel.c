@@ -62,13 +62,13 @@ static int compare_modules(const void *a, const void *b)
 }
 
 /* Lines of /proc/modules: name, bytes, references, users, state, 0xaddress. */
-static void load_modules(struct kernel *kernel)
+static void load_modules(struct kernel *kernel, const char *path)
 {
 	char *text = NULL;
 	uint64_t bytes;
 	char *save = NULL;
 
-	if (read_all("/proc/modules", &text, &bytes) != 0) {
+	if (read_all(path, &text, &bytes) != 0) {
 		return;
 	}
 	for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
@@ -198,12 +198,12 @@ static void pack_names(struct symbols *symbols)
 	}
 }
 
-static int load_symbols(struct symbols *ret)
+static int load_symbols(const char *path, struct symbols *ret)
 {
 	struct symbols symbols = { 0 };
 	uint32_t room = 0;
 	bool hidden = true;
-	int status = read_all("/proc/kallsyms", &symbols.names, &symbols.name_bytes);
+	int status = read_all(path, &symbols.names, &symbols.name_bytes);
 
 	for (char *line = symbols.names; status == 0 && line < symbols.names + symbols.name_bytes;) {
 		char *end = memchr(line, '\n', (size_t)(symbols.names + symbols.name_bytes - line));
@@ -233,11 +233,16 @@ static int load_symbols(struct symbols *ret)
 	return 0;
 }
 
-void kernel_open(struct kernel *kernel)
+void kernel_open_files(struct kernel *kernel, const char *modules_path, const char *symbols_path)
 {
 	memset(kernel, 0, sizeof(*kernel));
-	load_modules(kernel);
-	kernel->symbols_status = load_symbols(&kernel->symbols);
+	load_modules(kernel, modules_path);
+	kernel->symbols_status = load_symbols(symbols_path, &kernel->symbols);
+}
+
+void kernel_open(struct kernel *kernel)
+{
+	kernel_open_files(kernel, "/proc/modules", "/proc/kallsyms");
 }
 
 void kernel_close(struct kernel *kernel)

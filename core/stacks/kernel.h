@@ -31,6 +31,9 @@ struct kernel_rows {
  * Read both files: some 100 ms, which is why it is not left for the end. Never fails: what cannot be read is not shown.
  */
 void kernel_open(struct kernel *kernel);
+
+/** Likewise from other files of the same form, for a test. */
+void kernel_open_files(struct kernel *kernel, const char *modules_path, const char *symbols_path);
 void kernel_close(struct kernel *kernel);
 
 /** The row in the table modules of a kernel address; 0 or PFC_ENOMEM. */

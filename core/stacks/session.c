@@ -243,6 +243,9 @@ int session_finish(struct pfc_stacks_session *session)
 		status = facts_state(session, frames, &notes, (double)(clock_now() - start_ns) / 1e6);
 	}
 	if (status == 0) {
+		status = started_as_state(session);
+	}
+	if (status == 0) {
 		status = session_commit(session);
 	}
 	session_remember(session, status);

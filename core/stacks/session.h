@@ -152,4 +152,7 @@ uint32_t session_walk_held(struct pfc_stacks_session *session, struct space *spa
 int facts_state(const struct pfc_stacks_session *session, const struct frames *frames,
 		const struct symbolize_notes *notes, double symbolize_ms);
 
+/** State the fact `started_as`: lines "PATH as NAME", of programs whose file is called otherwise (started_as.c). */
+int started_as_state(struct pfc_stacks_session *session);
+
 #endif

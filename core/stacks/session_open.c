@@ -56,7 +56,8 @@ static int declare_tables(struct pfc_stacks_session *session)
 					     COLUMN("inline_depth", PFC_U32, "count"),
 					     COLUMN("function", PFC_U32, "id:strings"),
 					     COLUMN("file", PFC_U32, "id:strings"),
-					     COLUMN("line", PFC_U32, "line") };
+					     COLUMN("line", PFC_U32, "line"),
+					     COLUMN("start", PFC_U64, "address") };
 	const struct pfc_writer *writer = session->writer;
 	int status = declare(writer, "strings", strings, 1, -1, &session->tables.strings);
 
@@ -66,7 +67,7 @@ static int declare_tables(struct pfc_stacks_session *session)
 	status = status == 0 ? declare(writer, "stacks", stacks, 2, -1, &session->tables.stacks) : status;
 	status = status == 0 ? declare(writer, "threads", threads, 4, 0, &session->threads_table) : status;
 	status = status == 0 ? declare(writer, "samples", samples, 6, 0, &session->samples_table) : status;
-	return status == 0 ? declare(writer, "frames", frames, 5, -1, &session->frames_table) : status;
+	return status == 0 ? declare(writer, "frames", frames, 6, -1, &session->frames_table) : status;
 }
 
 static char *copy_text(const char *text)

@@ -98,8 +98,8 @@ int session_write_name(void *ctx, struct space_thread *thread)
 
 int session_write_frames(struct pfc_stacks_session *session, const struct frames *frames)
 {
-	const void *columns[] = { frames->location, frames->inline_depth, frames->function, frames->file,
-				  frames->line };
+	const void *columns[] = { frames->location, frames->inline_depth, frames->function,
+				  frames->file,     frames->line,         frames->start };
 	int status = session_write_rows(session);
 
 	if (status == 0 && frames->count > 0) {

@@ -97,6 +97,10 @@ static int collect_frames(const struct work *work, struct frames *ret)
 {
 	uint32_t **columns[] = { &ret->location, &ret->inline_depth, &ret->function, &ret->file, &ret->line };
 
+	ret->start = malloc(((size_t)work->found_count + 1) * sizeof(*ret->start));
+	if (ret->start == NULL) {
+		return PFC_ENOMEM;
+	}
 	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
 		*columns[i] = malloc(((size_t)work->found_count + 1) * sizeof(uint32_t));
 		if (*columns[i] == NULL) {
@@ -111,6 +115,7 @@ static int collect_frames(const struct work *work, struct frames *ret)
 			ret->inline_depth[ret->count] = i;
 			ret->function[ret->count] = found->function;
 			ret->file[ret->count] = found->file;
+			ret->start[ret->count] = found->start;
 			ret->line[ret->count++] = found->line;
 		}
 	}
@@ -163,5 +168,6 @@ void frames_finish(struct frames *frames)
 	free(frames->function);
 	free(frames->file);
 	free(frames->line);
+	free(frames->start);
 	memset(frames, 0, sizeof(*frames));
 }

@@ -15,6 +15,8 @@
 /** Rows of the table frames, in order of location, then inline_depth. Every location but 0 has one at least. */
 struct frames {
 	uint32_t *location, *inline_depth, *function, *file, *line;
+	uint64_t *
+		start; /* where the function of a frame without a name begins, by call frame information; 0: not known */
 	uint32_t count;
 };
 

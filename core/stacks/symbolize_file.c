@@ -111,13 +111,15 @@ static void note_source(struct work *work, const struct source *source)
 	}
 }
 
-static int symbolize_source(struct work *work, const struct source *source, uint32_t count)
+static int symbolize_source(struct work *work, struct module *module, const struct source *source,
+			    uint32_t count)
 {
 	bool any = false;
 	int status, lines;
 
 	work->source = source;
 	work->symbols = &source->symbols;
+	work->module = module;
 	note_source(work, source);
 	lines = source->unpack_status != 0 ? source->unpack_status : resolve_lines(work, count);
 	status = note_lines(work, lines);
@@ -130,6 +132,7 @@ static int symbolize_source(struct work *work, const struct source *source, uint
 	}
 	work->source = NULL;
 	work->symbols = NULL;
+	work->module = NULL;
 	return status;
 }
 
@@ -187,7 +190,7 @@ int symbolize_file(struct work *work, struct module *module, uint32_t count)
 	}
 	status = source_open(module, work->request->target, &source);
 	if (status == 0) {
-		status = symbolize_source(work, &source, count);
+		status = symbolize_source(work, module, &source, count);
 		source_close(&source);
 	}
 	return status;

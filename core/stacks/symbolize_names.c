@@ -91,6 +91,17 @@ int symbolize_take_chain(void *ctx, uint32_t index, const struct dwarf_frame *fr
 	return status;
 }
 
+/* A stripped file still says where its functions begin: each has an entry in .eh_frame, which unwinding needs. */
+static void find_start(const struct work *work, uint64_t address, uint64_t *ret)
+{
+	struct unwind_table *table = work->module != NULL ? module_table(work->module) : NULL;
+	uint64_t end;
+
+	if (table == NULL || !unwind_table_function(table, address, ret, &end)) {
+		*ret = 0;
+	}
+}
+
 /* Locations that nothing else named. */
 int symbolize_take_symbols(struct work *work, uint32_t count, bool *ret_any)
 {
@@ -106,6 +117,9 @@ int symbolize_take_symbols(struct work *work, uint32_t count, bool *ret_any)
 		status =
 			symbol_name(work, work->request->intern->location_address[location], &found.function);
 		*ret_any = *ret_any || found.function != 0;
+		if (found.function == 0) {
+			find_start(work, work->request->intern->location_address[location], &found.start);
+		}
 		if (status == 0) {
 			status = symbolize_add(work, location, &found);
 		}

@@ -10,6 +10,7 @@
 /** A frame as found, before it is put in order of location. */
 struct found {
 	uint32_t function, file, line;
+	uint64_t start; /* symbolize.h: frames */
 };
 
 /** The work: locations in order of (module, address), and what was found of each. */
@@ -24,6 +25,7 @@ struct work {
 	/* the module at hand */
 	const struct source *source; /* NULL: it has none */
 	const struct symbols *symbols;
+	struct module *module;     /* NULL: it has no file */
 	const uint32_t *locations; /* slice of order */
 };
 /** Names and rows (symbolize_names.c). All return 0, PFC_ENOMEM or what a table says. */

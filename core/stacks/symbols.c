@@ -11,6 +11,7 @@
 #define SYMBOL_BYTES_MAX (512ULL << 20)
 #define NAME_BYTES_MAX   (1ULL << 30)
 #define LOOK_BACK        64
+#define LAST_BYTES       4096 /* of the last symbol, if it has no size and no next one: a BPF program, often */
 
 static uint8_t rank_of(const Elf64_Sym *symbol, const char *name)
 {
@@ -196,7 +197,8 @@ const struct symbol *symbols_find(const struct symbols *symbols, uint64_t addres
 			return symbol;
 		}
 	}
-	if (below > 0 && symbols->rows[below - 1].bytes == 0 && below < symbols->count) {
+	if (below > 0 && symbols->rows[below - 1].bytes == 0 &&
+	    (below < symbols->count || address - symbols->rows[below - 1].address < LAST_BYTES)) {
 		return &symbols->rows[below - 1];
 	}
 	return NULL;

@@ -45,8 +45,8 @@ static int function_of(struct profile *profile, uint32_t location, uint32_t name
 	return profile_function_add(profile, &function, ret);
 }
 
-/* "module+0xaddress"; function 0 when not even the module is known. */
-static int unnamed_function(struct profile *profile, uint32_t location, uint32_t *ret)
+/* "module+0xaddress", of where the function begins if that is known; function 0 when not even the module is known. */
+static int unnamed_function(struct profile *profile, uint32_t location, uint64_t start, uint32_t *ret)
 {
 	const struct profile_module *module = &profile->modules[profile->location_module[location]];
 	char text[NAMES_MAX_CHARS * 8 + 64];
@@ -58,7 +58,7 @@ static int unnamed_function(struct profile *profile, uint32_t location, uint32_t
 		return PFC_OK;
 	}
 	snprintf(text, sizeof(text), "%s+0x%" PRIx64, names_text(&profile->names, module->name),
-		 profile->location_address[location]);
+		 start ? start : profile->location_address[location]);
 	status = names_clean(&profile->names, text, &name);
 	return status == PFC_OK ? function_of(profile, location, name, false, ret) : status;
 }
@@ -80,7 +80,8 @@ static int read_row(struct profile *profile, const struct cols *cols, uint64_t a
 		return status;
 	}
 	return name ? function_of(profile, to->location, name, true, &to->frame.function)
-		    : unnamed_function(profile, to->location, &to->frame.function);
+		    : unnamed_function(profile, to->location, (uint64_t)cols_int(cols, 5, at, 0),
+				       &to->frame.function);
 }
 
 static int read_rows(struct profile *profile, struct cols *cols, struct row *rows, uint32_t room,
@@ -121,7 +122,7 @@ static int lay_out(struct profile *profile, const struct row *rows, uint32_t cou
 			profile->frames[to++] = rows[at++].frame;
 		}
 		if (size == 0) {
-			status = unnamed_function(profile, location, &profile->frames[to++].function);
+			status = unnamed_function(profile, location, 0, &profile->frames[to++].function);
 			if (status != PFC_OK) {
 				return status;
 			}
@@ -133,14 +134,16 @@ static int lay_out(struct profile *profile, const struct row *rows, uint32_t cou
 
 int profile_read_frames(struct profile *profile, const struct pfc_reader *reader)
 {
-	static const char *const columns[] = { "location", "inline_depth", "function", "file", "line" };
+	static const char *const columns[] = {
+		"location", "inline_depth", "function", "file", "line", "start"
+	};
 	uint32_t room, count = 0;
 	struct row *rows = NULL;
 	struct cols cols;
 	int status = PFC_ENOMEM;
 
 	profile->has_frames =
-		cols_begin(&cols, reader, "frames", columns, 5) == PFC_OK && cols.table.row_count > 0;
+		cols_begin(&cols, reader, "frames", columns, 6) == PFC_OK && cols.table.row_count > 0;
 	room = profile_rows(profile, cols.table.row_count);
 	rows = calloc(room, sizeof(*rows));
 	profile->frames = calloc((size_t)room + profile->location_count, sizeof(*profile->frames));

@@ -29,10 +29,31 @@ static int base_name(struct profile *profile, const char *path, unsigned kind, u
 	}
 	if (slash && slash[1]) {
 		path = slash + 1;
-	} else if (!*path && kind == MODULE_ANONYMOUS) {
-		path = "[anon]";
+	} else if (kind == MODULE_ANONYMOUS) {
+		path = strcmp(path, "[jit]") == 0 ? "jit" : *path ? path : "[anon]";
 	}
 	return names_clean(&profile->names, path, ret);
+}
+
+/* What a program was started as, where its file has another name: the fact has lines "PATH as NAME". */
+static int other_name(struct profile *profile, const char *started_as, const char *path, uint32_t *ret)
+{
+	size_t length = strlen(path);
+	const char *line = *path ? started_as : "";
+
+	while (*line) {
+		const char *end = strchrnul(line, '\n');
+
+		if ((size_t)(end - line) > length + 4 && strncmp(line, path, length) == 0 &&
+		    strncmp(line + length, " as ", 4) == 0) {
+			const char *name = line + length + 4;
+
+			return names_raw(&profile->names, (struct pfc_string){ name, (uint64_t)(end - name) },
+					 ret);
+		}
+		line = *end ? end + 1 : end;
+	}
+	return PFC_OK;
 }
 
 static bool is_shared_object(const char *base)
@@ -63,7 +84,8 @@ static uint8_t kind_of(unsigned kind, const char *base)
 	}
 }
 
-static int read_module(struct profile *profile, const struct cols *cols, uint64_t row, struct pairmap *paths)
+static int read_module(struct profile *profile, const struct cols *cols, uint64_t row, struct pairmap *paths,
+		       const char *started_as)
 {
 	uint32_t id = (uint32_t)(cols->first_row + row);
 	struct profile_module *module = &profile->modules[id];
@@ -77,6 +99,10 @@ static int read_module(struct profile *profile, const struct cols *cols, uint64_
 	}
 	if (status == PFC_OK) {
 		status = base_name(profile, names_text(&profile->names, module->path), kind, &module->name);
+	}
+	if (status == PFC_OK && kind == MODULE_FILE) {
+		status = other_name(profile, started_as, names_text(&profile->names, module->path),
+				    &module->name);
 	}
 	if (status != PFC_OK) {
 		return status;
@@ -93,11 +119,15 @@ static int read_module(struct profile *profile, const struct cols *cols, uint64_
 int profile_read_modules(struct profile *profile, const struct pfc_reader *reader)
 {
 	static const char *const columns[] = { "path", "build_id", "kind" };
+	const char *started_as = NULL;
 	struct pairmap paths = { 0 };
 	struct cols cols;
 	uint64_t row;
 	int status = PFC_OK;
 
+	if (reader->fact(reader->ctx, "started_as", NULL, &started_as) != PFC_OK || !started_as) {
+		started_as = "";
+	}
 	cols_begin(&cols, reader, "modules", columns, 3);
 	profile->module_count = profile_rows(profile, cols.table.row_count);
 	profile->modules = calloc(profile->module_count, sizeof(*profile->modules));
@@ -110,7 +140,7 @@ int profile_read_modules(struct profile *profile, const struct pfc_reader *reade
 		     status == PFC_OK && row < cols.rows && cols.first_row + row < profile->module_count;
 		     row++) {
 			if (cols.first_row + row > 0) {
-				status = read_module(profile, &cols, row, &paths);
+				status = read_module(profile, &cols, row, &paths, started_as);
 			}
 		}
 	}

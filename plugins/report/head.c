@@ -51,6 +51,24 @@ static void add_wrapped(struct text *to, const char *word, const char *sentence)
 	}
 }
 
+/* One fact a line; a line that is too long is cut. */
+static void add_lines(struct text *to, const char *word, const char *lines)
+{
+	struct text line = { 0 };
+
+	while (*lines) {
+		const char *end = strchrnul(lines, '\n');
+
+		text_clean(&line, (struct pfc_string){ lines, (uint64_t)(end - lines) }, WRAP_COLUMNS);
+		add_fact(to, word, text_str(&line));
+		line.bytes = 0; /* its room is used again */
+		word = "";
+		lines = *end ? end + 1 : end;
+	}
+	to->failed |= line.failed;
+	text_finish(&line);
+}
+
 static void add_pct(struct text *to, const char *word, double pct)
 {
 	char text[UNITS_ROOM];
@@ -58,6 +76,25 @@ static void add_pct(struct text *to, const char *word, double pct)
 	units_pct_text(text, pct);
 	strcat(text, " %");
 	add_fact(to, word, isfinite(pct) ? text : "not stated");
+}
+
+/* Frames without a name; those whose function can at least be told from others. */
+static void add_unknown(const struct report *report, struct text *to)
+{
+	char pct[UNITS_ROOM], placed_pct[UNITS_ROOM];
+	char line[192];
+	double placed = NAN;
+
+	(void)report->reader->fact(report->reader->ctx, "unknown_placed_pct", &placed, NULL);
+	if (!isfinite(report->health.unknown_pct) || !isfinite(placed)) {
+		add_pct(to, "unknown frames", report->health.unknown_pct);
+		return;
+	}
+	units_pct_text(pct, report->health.unknown_pct);
+	units_pct_text(placed_pct, placed);
+	snprintf(line, sizeof(line), "%s %% (%s %% in functions of which only the place is known)", pct,
+		 placed_pct);
+	add_fact(to, "unknown frames", line);
 }
 
 static void add_number(struct text *to, const char *word, double value)
@@ -75,6 +112,7 @@ static void add_about(const struct report *report, struct text *to)
 	struct text line = { 0 };
 	const char *note = NULL;
 	const char *graph = NULL;
+	const char *started = NULL;
 
 	if (report->reader->fact(report->reader->ctx, "call_graph", NULL, &graph) == PFC_OK && graph &&
 	    *graph) {
@@ -86,6 +124,10 @@ static void add_about(const struct report *report, struct text *to)
 		text_clean(&line, (struct pfc_string){ note, strlen(note) }, 512);
 		add_wrapped(to, "note", text_str(&line));
 		text_finish(&line);
+	}
+	if (report->reader->fact(report->reader->ctx, "started_as", NULL, &started) == PFC_OK && started &&
+	    *started) {
+		add_lines(to, "started as", started);
 	}
 	if (report->health.only.bytes) {
 		add_wrapped(to, "filter", text_str(&report->health.only));
@@ -115,7 +157,7 @@ void report_head(const struct report *report, const char *what, struct text *to)
 	}
 	add_about(report, to);
 	add_pct(to, "rooted stacks", health->rooted_pct);
-	add_pct(to, "unknown frames", health->unknown_pct);
+	add_unknown(report, to);
 	add_pct(to, "unnamed leaves", health->unknown_leaf_pct);
 	add_number(to, "truncated", health->truncated);
 	add_number(to, "lost", (double)health->lost);

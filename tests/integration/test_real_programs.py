@@ -8,6 +8,7 @@ stripped: what is not exported has no name there, which is what the gates on unk
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -75,10 +76,19 @@ def profile(tmp, name, pid, rooted, unknown):
     assert facts["samples"] > 50, facts
     assert facts["rooted_pct"] >= rooted, facts
     assert facts["unknown_pct"] <= unknown, facts
+    # What has no name has a place: where its function begins.
+    assert facts["unknown_pct"] - facts.get("unknown_placed_pct", 0) <= 1, facts
     report = next(pathlib.Path(answer["run"]).glob("perf_report*.txt")).read_text()
     harness.check_in("rooted stacks", report)
     assert max(len(line) for line in report.splitlines()) <= 100, max(report.splitlines(), key=len)
     return report
+
+
+def total_of(report, pattern):
+    """The largest share, self or total, on a line of the functions' tables that matches."""
+    shares = [float(number) for line in report.splitlines() if re.search(pattern, line)
+              for number in re.findall(r"\b(\d+\.\d+)\b(?= )", line)]
+    return max(shares, default=0.0)
 
 
 def test_redis(tmp):
@@ -89,7 +99,10 @@ def test_redis(tmp):
         wait_for_port(port)
         with running(["redis-benchmark", "-p", port, "-t", "set,get,lpush,lrange_100", "-n", "100000000", "-l", "-q"]):
             time.sleep(0.5)
-            profile(tmp, "redis under redis-benchmark", server.pid, 99, 15)
+            report = profile(tmp, "redis under redis-benchmark", server.pid, 99, 12)
+    # Where the file has another name (a link, as in Debian), functions are still those of redis-server.
+    harness.check_in("redis-server", report)
+    assert not re.search(r"redis-check-rdb\+0x", report), report
 
 
 def test_nginx(tmp):
@@ -105,7 +118,7 @@ def test_nginx(tmp):
         wait_for_port(port)
         with running(["wrk", "-t1", "-c16", "-d60s", f"http://127.0.0.1:{port}/"]):
             time.sleep(0.5)
-            profile(tmp, "nginx under wrk", server.pid, 99, 35)
+            profile(tmp, "nginx under wrk", server.pid, 99, 28)
 
 
 def test_postgres(tmp):
@@ -127,14 +140,14 @@ def test_postgres(tmp):
         harness.run([*client, "-i", "-q", "postgres"], timeout=60).ok()
         with running([*client, "-c", "4", "-T", "60", "-S", "postgres"]):
             time.sleep(1)
-            profile(tmp, "postgres under pgbench", server.pid, 99, 30)
+            profile(tmp, "postgres under pgbench", server.pid, 99, 22)
 
 
 def test_python(tmp):
     (tmp / "work.py").write_text("import json\nwhile True:\n    json.loads(json.dumps(list(range(1000))))\n")
     with running([harness.need_tool("python3"), tmp / "work.py"]) as target:
         time.sleep(0.5)
-        profile(tmp, "python3", target.pid, 99, 5)
+        profile(tmp, "python3", target.pid, 99, 2)
 
 
 def test_node(tmp):
@@ -144,7 +157,13 @@ def test_node(tmp):
     with running([harness.need_tool("node"), "--perf-basic-prof", tmp / "work.js"], cwd=tmp) as target:
         try:
             time.sleep(1)
-            profile(tmp, "node --perf-basic-prof", target.pid, 95, 25)
+            report = profile(tmp, "node --perf-basic-prof", target.pid, 98, 3)
+            # What V8 compiled has the name and the place that its map gives: `turn` has most of the time, with `work` in its code
+            # or called by it.
+            work, turn = (total_of(report, rf"\b{name} \S*work\.js") for name in ("work", "turn"))
+            print(f"# turn: {turn} % in all, work: {work} % outside of it", flush=True)
+            assert turn > 60 and turn + work > 90, report
+            assert "[[" not in report, report
         finally:
             pathlib.Path(f"/tmp/perf-{target.pid}.map").unlink(missing_ok=True)
 

@@ -4,6 +4,7 @@
 all of them run at once under one perf-cpu; each module is judged by what its shape can give."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -143,6 +144,21 @@ WITH_LINES = ("folded_in", "not_exported", "main")
 WITH_SYMBOLS = ("not_exported", "main")
 
 
+def check_starts(profile, full, name):
+    """What has no name is told apart by where its function begins: as nm says of the program before it was stripped."""
+    lines = subprocess.run(["nm", "--format=posix", full], check=True, capture_output=True, text=True).stdout.splitlines()
+    starts = {line.split()[0]: int(line.split()[2], 16) for line in lines if line.split()[0] in ("main", "not_exported")}
+    strings = [row["text"] for row in profile.tables["strings"]]
+    seen = set()
+    for row in profile.tables["frames"]:
+        location = profile.tables["locations"][row["location"]]
+        path = strings[profile.tables["modules"][location["module"]]["path"]]
+        if os.path.basename(path) == name and row["function"] == 0:
+            seen.add(row["start"])
+    assert set(starts.values()) <= seen, f"{name}: {seen}, wanted {starts}"
+    assert len(seen) <= len(starts) + 3, f"{name}: {seen}: one row an address?"  # _start and the like may be seen
+
+
 def test_every_shape_gives_what_it_has(tmp):
     shapes = Shapes(tmp)
     expected = {
@@ -178,12 +194,81 @@ def test_every_shape_gives_what_it_has(tmp):
                            if frame[0] in WITH_LINES), f"{path.name}: {chains[0]}"
         else:
             assert not any(frame[0] in WITH_LINES for chain in chains for frame in chain), chains[0]
+    check_starts(profile, shapes.full, "s_bare")
     facts = profile.facts
     assert facts["files_debug_mismatched"] == 1, facts
     assert facts["files_with_mini_debug_info"] == ("s_mini" in found), facts
     assert "s_other_build: its separate debug file belongs to another build" in profile.log, profile.log
     # The shape of a file changes names, never how far its stacks are walked.
     assert facts["rooted_pct"] > 99, facts
+
+
+def test_a_link_is_called_as_it_was_started(tmp):
+    """Debian's redis-server is a link to redis-check-rdb. Functions without a name are one row each, by where they begin."""
+    shapes = Shapes(tmp)
+    path = shapes.stripped("real_file", in_folder="bin")
+    (tmp / "bin" / "known_name").symlink_to("real_file")
+    profile = Profile(tmp, f"{tmp}/bin/known_name {SECONDS}", "frequency = 1999\n[plugin:report]")
+    assert profile.facts["started_as"] == f"{path} as known_name", profile.facts
+    text = next(profile.folder.glob("perf_report*.txt")).read_text()
+    harness.check_in("started as       " + str(path)[:40], text)
+    rows = [line for line in text.splitlines() if re.search(r"\bknown_name\+0x[0-9a-f]+", line)]
+    assert rows and "real_file+0x" not in text, text
+    hot = [line for line in rows if re.match(r"\s*9[0-9]\.\d", line)]
+    assert hot, f"the loop is not one row: {rows}"
+    assert profile.facts["unknown_placed_pct"] > 0.5 * profile.facts["unknown_pct"] > 10, profile.facts
+    # A script is called as its file, which is no name of the interpreter.
+    script = tmp / "bin" / "a_script"
+    script.write_text(f"#!{sys.executable}\nimport time\nend = time.monotonic() + 1\nwhile time.monotonic() < end: pass\n")
+    script.chmod(0o755)
+    profile = Profile(tmp, f"{script}", "frequency = 1999")
+    assert "started_as" not in profile.facts, profile.facts
+
+
+def profile_of_pid(tmp, pid, during, seconds=2):
+    config = tmp / "pid.ini"
+    config.write_text(f"[run]\nduration = {seconds}s\noutput = {tmp}/out\n[target]\npid = {pid}\n[plugin:perf-cpu]\nfrequency = 1999\n")
+    process = subprocess.Popen([harness.profcore_path(), "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    during()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return Profile.of_run(tmp)
+
+
+def test_files_deleted_or_replaced_while_mapped(tmp):
+    """A program whose file is gone, or another by now, before the run and in the window: names are those of what runs."""
+    harness.need("root")  # the mapping itself leads to the file for root only
+    shapes = Shapes(tmp)
+    other = tmp / "other.c"
+    other.write_text(PROGRAM.replace("not_exported", "of_another_build").replace("folded_in", "also_another"))
+    tool("cc", "-O2", "-g", "-o", tmp / "other", other)
+    for name, before, during in (("full_deleted", True, False), ("full_replaced", False, True)):
+        path = tmp / name
+        shutil.copy(shapes.full, path)
+        target = subprocess.Popen([path, "30"])
+
+        def change():
+            path.unlink()
+            shutil.copy(tmp / "other", path)
+
+        def in_window():
+            harness.wait_until(lambda: (tmp / "out" / "latest" / "manifest.json").exists()
+                               and '"window"' in (tmp / "out" / "latest" / "manifest.json").read_text(), 20, "the window")
+            change()
+
+        try:
+            if before:
+                change()
+            profile = profile_of_pid(tmp, target.pid, in_window if during else lambda: None)
+        finally:
+            target.kill()
+            target.wait()
+        chains = [chain for module, chains in functions_by_module(profile).items() if module.startswith(name) for chain in chains]
+        assert len(chains) > 50, (name, profile.facts)
+        assert share(chains, WITH_LINES) > 0.9, (name, chains[:3], profile.facts, profile.log)
+        assert not any("another" in frame[0] for chain in chains for frame in chain), (name, chains[:3])
+        assert profile.facts["rooted_pct"] > 99, profile.facts
+        shutil.rmtree(tmp / "out")
 
 
 SCRIPT = """
