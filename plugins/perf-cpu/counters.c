@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/perf/budget.h"
+#include "lib/perf/procfs.h"
 
 static int real_open(void *ctx, const struct perf_event_attr *attr, int32_t pid, int32_t cpu, int group_fd,
 		     unsigned long flags)
@@ -49,6 +50,8 @@ static void make_attr(const struct counters *counters, const struct counter *cou
 	ret->size = sizeof(*ret);
 	ret->type = counter->spec.type;
 	ret->config = counter->spec.config;
+	ret->config1 = counter->spec.config1;
+	ret->config2 = counter->spec.config2;
 	ret->read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING;
 	ret->disabled = !is_member; /* a member runs as its leader does */
 	ret->inherit = attach->scope == PERF_SCOPE_THREADS;
@@ -56,6 +59,19 @@ static void make_attr(const struct counters *counters, const struct counter *cou
 	ret->exclude_user = !counters->user || counter->spec.only_kernel;
 	ret->exclude_hv = 1;
 	ret->exclude_guest = 1;
+}
+
+/* Some PMUs cannot leave anything out (msr, power, uncore ones): they count user and kernel code, and say EINVAL else. */
+static int open_plain(struct counters *counters, const struct counter *counter, struct perf_event_attr *attr,
+		      int32_t pid, int32_t cpu, int group_fd, unsigned long flags)
+{
+	int fd = counters->open(counters->ctx, attr, pid, cpu, group_fd, flags);
+
+	if (fd == -EINVAL && counter->spec.type >= PERF_TYPE_MAX && !counter->spec.is_modified) {
+		attr->exclude_kernel = attr->exclude_user = attr->exclude_hv = attr->exclude_guest = 0;
+		fd = counters->open(counters->ctx, attr, pid, cpu, group_fd, flags);
+	}
+	return fd;
 }
 
 /* With its leader where both fit on the CPU's counters, else alone. */
@@ -73,11 +89,11 @@ static int open_one(struct counters *counters, struct counter *counter, const st
 
 	if (leader >= 0) {
 		make_attr(counters, counter, attach, true, &attr);
-		fd = counters->open(counters->ctx, &attr, pid, cpu, leader, flags);
+		fd = open_plain(counters, counter, &attr, pid, cpu, leader, flags);
 	}
 	if (fd == -EINVAL) {
 		make_attr(counters, counter, attach, false, &attr);
-		fd = counters->open(counters->ctx, &attr, pid, cpu, -1, flags);
+		fd = open_plain(counters, counter, &attr, pid, cpu, -1, flags);
 		counter->is_parted = counter->is_parted || (leader >= 0 && fd >= 0);
 	}
 	return fd;
@@ -96,13 +112,44 @@ static void add_name(char *to, size_t to_bytes, const char *name)
 	snprintf(to + used, to_bytes - used, "%s%s", used ? ", " : "", name);
 }
 
+/* Not on this machine at all, or not for a process: named with the reason, and never a zero. */
+static void set_missing(struct counters *counters, struct counter *counter)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "%s%s", counter->name,
+		 counter->spec.is_absent    ? " (no such PMU)"
+		 : counter->spec.cpumask[0] ? " (counts for whole CPUs only)"
+					    : "");
+	counter->is_off = true;
+	add_name(counters->missing, sizeof(counters->missing), text);
+}
+
+/* Whether an event is opened at a place: one that counts for a set of CPUs is opened on one CPU of each set. */
+static bool is_place_of(const struct counter *counter, const struct perf_attach *attach, size_t place)
+{
+	struct perf_id_list cpus = { 0 };
+	bool is_in = counter->spec.cpumask[0] == '\0';
+
+	if (!is_in && perf_procfs_parse_cpus(counter->spec.cpumask, &cpus) == 0) {
+		for (size_t i = 0; i < cpus.count; i++) {
+			is_in = is_in || cpus.items[i] == attach->rings[place].cpu;
+		}
+	}
+	free(cpus.items);
+	return is_in;
+}
+
 static int open_counter(struct counters *counters, struct counter *counter, const struct perf_attach *attach,
 			int folder_fd, struct perf_refusal *refusal)
 {
+	if (counter->spec.is_absent || (counter->spec.cpumask[0] && attach->scope != PERF_SCOPE_CPUS)) {
+		set_missing(counters, counter);
+	}
 	for (size_t i = 0; i < counters->place_count && !counter->is_off; i++) {
 		bool is_thread = attach->scope == PERF_SCOPE_THREADS;
 
-		if (is_thread && attach->threads[i].is_suspect) {
+		if ((is_thread && attach->threads[i].is_suspect) || !is_place_of(counter, attach, i)) {
 			continue;
 		}
 		counter->fds[i] = open_one(counters, counter, attach, i, folder_fd);
@@ -114,8 +161,7 @@ static int open_counter(struct counters *counters, struct counter *counter, cons
 						    is_thread ? attach->threads[i].tid : 0,
 						    is_thread ? -1 : attach->rings[i].cpu, refusal);
 		}
-		counter->is_off = true;
-		add_name(counters->missing, sizeof(counters->missing), counter->name);
+		set_missing(counters, counter);
 	}
 	if (counter->is_parted && counter->is_explicit) {
 		add_name(counters->parted, sizeof(counters->parted), counter->name);

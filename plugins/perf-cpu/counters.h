@@ -30,7 +30,7 @@ struct counter_value {
 
 struct counter {
 	struct perf_event_spec spec;
-	char name[64];    /* as asked for, where spec.name would borrow a word of a group */
+	char name[96];    /* as asked for, where spec.name would borrow a word of a group */
 	int32_t leader;   /* counter that leads its group, -1: none or itself */
 	bool is_explicit; /* the group was asked for */
 	bool is_parted;   /* it did not fit into its group */
@@ -52,7 +52,7 @@ struct counters {
 	size_t late; /* threads found late, taken to have inherited */
 	bool kernel;
 	bool user;
-	char missing[256]; /* names of what the machine lacks, "a, b" */
+	char missing[512]; /* names of what the machine lacks, "a, b" */
 	char parted[256];  /* names of what did not fit into the group it was asked in */
 	counters_open_fn open;
 	counters_read_fn read;

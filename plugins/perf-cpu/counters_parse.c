@@ -6,6 +6,9 @@
 
 #include "counters.h"
 
+#define WORDS_MAX  128 /* of one list; COUNTERS_MAX of them may be events */
+#define WORD_BYTES 160
+
 /* Ratios that people read: the second is divided by the first. */
 static const uint64_t ratios[][2] = {
 	{ PERF_COUNT_HW_CPU_CYCLES, PERF_COUNT_HW_INSTRUCTIONS },
@@ -86,7 +89,11 @@ static int add(struct counters *counters, const char *option, const char *name, 
 					"count the others in another run", "%s", option);
 	}
 	memset(counter, 0, sizeof(*counter));
-	snprintf(counter->name, sizeof(counter->name), "%s", name);
+	if (snprintf(counter->name, sizeof(counter->name), "%s", name) >= (int)sizeof(counter->name)) {
+		return perf_refusal_set(refusal, PFC_EINVAL, "the event is written longer than 95 bytes",
+					"give its config as one number: PMU/config=0x.../", "%s = %.64s...",
+					option, name);
+	}
 	rc = perf_spec_parse(counter->name, &counter->spec);
 	if (rc != 0) {
 		return perf_event_refuse_word(option, name, rc, refusal);
@@ -107,12 +114,35 @@ static int add(struct counters *counters, const char *option, const char *name, 
 	return PFC_OK;
 }
 
-int counters_parse(struct counters *counters, const char *option, const char *const *words,
-		   uint32_t word_count, struct perf_refusal *refusal)
+/* Commas part the words of a list, and stand between the slashes of a PMU's event too: put those together again. */
+static uint32_t join_words(const char *const *words, uint32_t count, char joined[][WORD_BYTES],
+			   const char **ret)
+{
+	uint32_t to = 0;
+	unsigned slashes = 0;
+
+	for (uint32_t i = 0; i < count && to < WORDS_MAX; i++) {
+		size_t used = slashes % 2 ? strlen(joined[to]) : 0;
+
+		snprintf(joined[to] + used, WORD_BYTES - used, "%s%s", used ? "," : "", words[i]);
+		for (const char *at = words[i]; *at; at++) {
+			slashes += *at == '/';
+		}
+		if (slashes % 2 == 0 || i + 1 == count) {
+			ret[to] = joined[to];
+			to++;
+			slashes = 0;
+		}
+	}
+	return to;
+}
+
+static int parse_joined(struct counters *counters, const char *option, const char *const *words,
+			uint32_t word_count, struct perf_refusal *refusal)
 {
 	struct brace brace = { false, 0 };
 	const char *modifiers = "";
-	char name[64];
+	char name[WORD_BYTES];
 
 	for (uint32_t i = 0; i < word_count; i++) {
 		bool ends;
@@ -132,6 +162,16 @@ int counters_parse(struct counters *counters, const char *option, const char *co
 		brace.is_open = brace.is_open && !ends;
 	}
 	return brace.is_open ? refuse_braces(option, words[word_count - 1], refusal) : PFC_OK;
+}
+
+int counters_parse(struct counters *counters, const char *option, const char *const *words,
+		   uint32_t word_count, struct perf_refusal *refusal)
+{
+	char joined[WORDS_MAX][WORD_BYTES];
+	const char *whole[WORDS_MAX];
+	uint32_t count = join_words(words, word_count, joined, whole);
+
+	return parse_joined(counters, option, whole, count, refusal);
 }
 
 static int32_t find_hardware(const struct counters *counters, uint64_t config)

@@ -260,6 +260,28 @@ def test_counters_and_what_the_machine_lacks(tmp):
     assert values["task-clock"]["running_ns"] == values["task-clock"]["enabled_ns"], values
 
 
+def test_events_of_a_named_pmu(tmp):
+    """The counter of time stamps runs whenever the target does, so it counts in step with its CPU time."""
+    if not os.path.exists("/sys/bus/event_source/devices/msr/events/tsc"):
+        harness.skip("no-pmu", "this machine has no PMU but the kernel's own")
+    options = "events = cpu-clock\ncounters = msr/tsc/, msr/event=0x00/, no_such/event=1,umask=2/\n[plugin:report]"
+    profile = Profile(tmp, f"{harness.workload('split')} 2 1 1 1 1", options)
+    artifact = next(a for a in profile.stage["artifacts"] if a["port"] == "counters")
+    reader = harness.source_dir() / "docs" / "read_artifact.py"
+    rows = harness.run(["python3", reader, profile.folder / artifact["path"]]).ok().json()["tables"]["counters"]
+    values = {row["event"]: row["value"] for row in rows}
+    assert artifact["completeness"]["missing"] == "no_such/event=1,umask=2/ (no such PMU)", artifact["completeness"]
+    harness.check_near(values["msr/tsc/"], values["msr/event=0x00/"], 0.01 * values["msr/tsc/"], "the same event written twice")
+    ghz = values["msr/tsc/"] / values["cpu-clock"]
+    assert 0.5 < ghz < 10, f"{ghz} ticks a ns"
+    text = next(profile.folder.glob("perf_report*.txt")).read_text()
+    harness.check_in("msr/tsc/", text)
+    harness.check_in("Not counted, as this machine lacks them: no_such/event=1,umask=2/ (no such PMU)", text)
+    for wrong, hint in (("msr/tsk/", "events: "), ("msr/event=0x1ffffffffffffffff/", "terms: event")):
+        refused = Profile(tmp, "sleep 30", f"counters = {wrong}", code=1)
+        harness.check_in(hint, refused.result.err)
+
+
 def test_first_event_that_the_machine_has(tmp):
     profile = Profile(tmp, f"{harness.workload('churn')} 2 50 50", "events = r1234567, page-faults")
     if profile.facts["event"] == "r1234567":

@@ -137,7 +137,8 @@ def test_postgres(tmp):
     client = ["pgbench", "-h", "127.0.0.1", "-p", str(port), "-U", "bench"]
     with running([*plain, programs[-1].parent / "postgres", "-D", folder / "data", "-p", port, "-k", folder, "-F"]) as server:
         wait_for_port(port)
-        harness.run([*client, "-i", "-q", "postgres"], timeout=60).ok()
+        # The port is open before the database is up.
+        harness.wait_until(lambda: harness.run([*client, "-i", "-q", "postgres"], timeout=60).code == 0, 30, "the database")
         with running([*client, "-c", "4", "-T", "60", "-S", "postgres"]):
             time.sleep(1)
             profile(tmp, "postgres under pgbench", server.pid, 99, 22)

@@ -27,6 +27,7 @@ struct opened {
 static struct opened opened[64];
 static int open_count;
 static uint64_t lacking; /* bit n: PERF_TYPE_HARDWARE event n is missing */
+static const uint32_t no_exclude_type = 33;
 static bool groups_full; /* a second event in a group is one too many */
 
 static int fake_open(void *ctx, const struct perf_event_attr *attr, int32_t pid, int32_t cpu, int group_fd,
@@ -37,6 +38,10 @@ static int fake_open(void *ctx, const struct perf_event_attr *attr, int32_t pid,
 	ck_assert(cpu >= 0 || pid > 0);
 	if (attr->type == PERF_TYPE_HARDWARE && (lacking >> attr->config & 1)) {
 		return -ENOENT;
+	}
+	if (attr->type == no_exclude_type &&
+	    (attr->exclude_hv || attr->exclude_user || attr->exclude_kernel)) {
+		return -EINVAL;
 	}
 	if (group_fd >= 0 && groups_full) {
 		return -EINVAL;
@@ -313,6 +318,63 @@ START_TEST(test_what_is_lacking_is_named_and_has_no_value)
 }
 END_TEST
 
+/* Commas between slashes part no words; what counts for whole CPUs, and what is not here, is named and never a zero. */
+START_TEST(test_events_of_pmus)
+{
+	const char *words[] = {
+		"{no_such/event=0x3c", "umask=0/", "page-faults}:u", "other/a=1", "b", "c/k"
+	};
+	const char *uncore = "page-faults"; /* made one below */
+	static struct perf_ring rings[3] = { { .cpu = 0 }, { .cpu = 1 }, { .cpu = 2 } };
+	struct counter_value value;
+
+	parse(words, 6);
+	ck_assert_uint_eq(counters.count, 3);
+	ck_assert_str_eq(counters.items[0].name, "no_such/event=0x3c,umask=0/:u");
+	ck_assert_str_eq(counters.items[2].name, "other/a=1,b,c/k");
+	ck_assert(counters.items[0].spec.only_user && counters.items[2].spec.only_kernel);
+	ck_assert_int_eq(counters.items[1].leader, 0);
+	open_all();
+	ck_assert_ptr_nonnull(strstr(counters.missing, "no_such/event=0x3c,umask=0/:u (no such PMU)"));
+	ck_assert(!counters_sum(&counters, 0, &value));
+	ck_assert(counters_sum(&counters, 1, &value)); /* a member whose leader is not there counts alone */
+	counters_close(&counters);
+	/* An uncore event: not for threads; on whole CPUs once for each of its sets. */
+	parse(&uncore, 1);
+	counters.items[0].spec.type = 17;
+	strcpy(counters.items[0].spec.cpumask, "0,2");
+	open_all();
+	ck_assert_ptr_nonnull(strstr(counters.missing, "(counts for whole CPUs only)"));
+	ck_assert_int_eq(open_count, 0);
+	counters_close(&counters);
+	parse(&uncore, 1);
+	counters.items[0].spec.type = 17;
+	strcpy(counters.items[0].spec.cpumask, "0,2");
+	attach = (struct perf_attach){
+		.scope = PERF_SCOPE_CPUS, .rings = rings, .cpu_count = 3, .threads = threads
+	};
+	open_all();
+	ck_assert_int_eq(open_count, 2);
+	ck_assert_int_eq(opened[1].cpu, 2);
+	counters_close(&counters);
+}
+END_TEST
+
+/* A PMU that can leave nothing out refuses to: then it counts all code. One that was told to with a modifier is lacking. */
+START_TEST(test_a_pmu_that_leaves_nothing_out)
+{
+	const char *words[] = { "page-faults", "cs:u" };
+
+	parse(words, 2);
+	counters.items[0].spec.type = counters.items[1].spec.type = no_exclude_type;
+	open_all();
+	ck_assert_int_eq(open_count, 2);
+	ck_assert(!opened[0].exclude_kernel && !opened[0].exclude_user);
+	ck_assert_str_eq(counters.missing, "cs:u");
+	counters_close(&counters);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("perf_counters");
@@ -324,6 +386,8 @@ int main(void)
 	tcase_add_test(words, test_words);
 	tcase_add_test(words, test_modifiers);
 	tcase_add_test(words, test_braces_that_do_not_match);
+	tcase_add_test(kernel, test_events_of_pmus);
+	tcase_add_test(kernel, test_a_pmu_that_leaves_nothing_out);
 	tcase_add_test(kernel, test_braces_make_groups);
 	tcase_add_test(kernel, test_counters_of_a_control_group);
 	tcase_add_test(words, test_tracepoints_have_the_id_of_tracefs);

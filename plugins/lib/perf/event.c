@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pmu.h"
 #include "procfs.h"
 #include "spec.h"
 
@@ -19,9 +20,18 @@ int perf_event_refuse_word(const char *option, const char *word, int error, stru
 {
 	char names[448] = "perf's words: ";
 
+	if (perf_pmu_is(word)) {
+		strcpy(names, "PMU/TERM=NUMBER,.../ or PMU/EVENT/: ");
+		perf_pmu_names(word, PERF_PMU_FOLDER, names + strlen(names), sizeof(names) - strlen(names));
+		return perf_refusal_set(refusal, PFC_EINVAL,
+					error == -ERANGE   ? "a number has more bits than its term takes"
+					: error == -ENOKEY ? "the PMU knows no such event or term"
+							   : "no such event",
+					names, "%s = %.64s", option, word);
+	}
 	if (error == -EINVAL) {
 		perf_spec_names(names + strlen(names), sizeof(names) - strlen(names) - 32);
-		strcat(names, ", rNNN, SYSTEM:TRACEPOINT");
+		strcat(names, ", rNNN, PMU/.../, SYSTEM:TRACEPOINT");
 		return perf_refusal_set(refusal, PFC_EINVAL, "no such event", names, "%s = %.64s", option,
 					word);
 	}
@@ -59,6 +69,8 @@ void perf_event_fill(const struct perf_event *event, struct perf_event_attr *ret
 	ret->size = sizeof(*ret);
 	ret->type = event->type;
 	ret->config = event->config;
+	ret->config1 = event->config1;
+	ret->config2 = event->config2;
 	ret->sample_type = PERF_SAMPLE_FIELDS | event->more_fields;
 	if (event->callchain) {
 		ret->sample_type |= PERF_SAMPLE_CALLCHAIN;
@@ -107,6 +119,8 @@ static void event_init(const struct perf_event_spec *def, const struct perf_even
 	ret->name = def->name;
 	ret->type = def->type;
 	ret->config = def->config;
+	ret->config1 = def->config1;
+	ret->config2 = def->config2;
 	ret->is_clock = def->is_clock;
 	ret->kernel = wish->kernel && !def->only_user;
 	ret->user = wish->user && !def->only_kernel;
@@ -226,6 +240,13 @@ static int choose_spec(const struct perf_event_spec *spec, const struct perf_eve
 	struct perf_event event;
 	int rc;
 
+	if (spec->is_absent || spec->cpumask[0]) {
+		return perf_refusal_set(
+			refusal, PFC_ENOTSUP,
+			spec->is_absent ? "this machine has no such PMU"
+					: "its PMU counts for whole sets of CPUs and takes no samples",
+			"see ls " PERF_PMU_FOLDER, "event %.64s", spec->name);
+	}
 	event_init(spec, wish, &event);
 	if (!event.kernel && !event.user) {
 		return perf_refusal_set(refusal, PFC_EINVAL, "user and kernel code are both left out",
@@ -297,7 +318,7 @@ static bool is_hardware(const char *word)
 
 	return perf_spec_parse(word, &spec) == 0 &&
 	       (spec.type == PERF_TYPE_HARDWARE || spec.type == PERF_TYPE_HW_CACHE ||
-		spec.type == PERF_TYPE_RAW);
+		spec.type == PERF_TYPE_RAW || spec.type >= PERF_TYPE_MAX || spec.is_absent);
 }
 
 int perf_event_choose_first(const struct perf_event_wish *wish, const char *const *words, uint32_t word_count,

@@ -47,7 +47,7 @@ struct perf_event_wish {
 struct perf_event {
 	const char *name;
 	uint32_t type;
-	uint64_t config;
+	uint64_t config, config1, config2;
 	bool is_clock;  /* its period is ns of CPU time */
 	bool kernel;    /* kernel code is seen */
 	bool user;      /* user code is seen */

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pmu.h"
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 #define EVENT(name_, type_, config_, is_clock_)                                                              \
@@ -210,6 +212,32 @@ static bool parse_modifiers(const char *text, struct perf_event_spec *spec)
 	return spec->precise <= 3;
 }
 
+static void take_modifiers(const struct perf_event_spec *modifiers, struct perf_event_spec *to)
+{
+	to->only_user = modifiers->only_user;
+	to->only_kernel = modifiers->only_kernel;
+	to->precise = modifiers->precise;
+	to->is_modified = true;
+}
+
+/* Behind the last slash, with a colon or without. */
+static int parse_pmu(const char *word, struct perf_event_spec *ret)
+{
+	const char *behind = strrchr(word, '/') + 1;
+	struct perf_event_spec modifiers = { 0 };
+	int rc;
+
+	behind += *behind == ':';
+	if (*behind && !parse_modifiers(behind, &modifiers)) {
+		return -EINVAL;
+	}
+	rc = perf_pmu_parse_in(word, PERF_PMU_FOLDER, ret);
+	if (rc == 0 && *behind) {
+		take_modifiers(&modifiers, ret);
+	}
+	return rc;
+}
+
 int perf_spec_parse_in(const char *word, const char *const *folders, size_t folder_count,
 		       struct perf_event_spec *ret)
 {
@@ -219,6 +247,9 @@ int perf_spec_parse_in(const char *word, const char *const *folders, size_t fold
 	char plain[160];
 	int rc;
 
+	if (perf_pmu_is(word)) {
+		return parse_pmu(word, ret);
+	}
 	if (!colon || colon == word || !parse_modifiers(colon + 1, &modifiers)) {
 		return parse_plain(word, folders, folder_count, ret);
 	}
@@ -232,10 +263,7 @@ int perf_spec_parse_in(const char *word, const char *const *folders, size_t fold
 	if (rc == 0) {
 		*ret = spec;
 		ret->name = word;
-		ret->only_user = modifiers.only_user;
-		ret->only_kernel = modifiers.only_kernel;
-		ret->precise = modifiers.precise;
-		ret->is_modified = true;
+		take_modifiers(&modifiers, ret);
 	}
 	return rc;
 }
