@@ -57,7 +57,7 @@ struct finding {
 	const char
 		*kind; /* "hot_function", "hot_path", "incomplete", "errors", "tail", "waiting", "cpu_cost",
 		       "lock", "disk", "network", "sleep", "run_queue", "syscalls",
-		       "syncs", "small_io", "failing_calls", "connect", "dns", "few_samples" */
+		       "syncs", "small_io", "failing_calls", "connect", "dns", "few_samples", "idle" */
 	const char *severity;
 	struct text title;
 	struct text evidence;
@@ -114,6 +114,21 @@ int analysis_conclude(struct analysis *analysis);
 
 /** Start a finding; the caller fills title and evidence. NULL when there are enough. */
 struct finding *finding_add(struct analysis *analysis, const char *kind, const char *severity, double share);
+
+/** What is incomplete, for the top of the report; and, to be called last, what is merely small. */
+void alarms_conclude(struct analysis *analysis);
+void alarms_mention_small(struct analysis *analysis);
+
+/** That the target did next to nothing; and, to be called last, the one line that says it all. */
+void verdict_mention_idle(struct analysis *analysis);
+void verdict_conclude(struct analysis *analysis);
+
+/** Whether a profile is of time off the CPU: its heaviest stack is often that of a thread with nothing to do, nobody's fault. */
+bool view_is_waiting(const struct view *view);
+
+/** Append "function (module)"; the share of a weight, in percent. */
+void view_add_name(struct text *to, const struct view *view, uint32_t function);
+double view_share(const struct view *view, uint64_t weight);
 
 /** Findings of one syscalls artifact about files, peers and calls that fail. */
 void io_conclude(struct analysis *analysis, struct calls *calls);

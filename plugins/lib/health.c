@@ -70,7 +70,8 @@ static void warn_of_quality(struct health *health, const struct profile *profile
 			    "Only %.1f %% of the stacks reach their thread's start: totals are too low.\n",
 			    health->rooted_pct);
 	}
-	if (profile->has_frames && health->unknown_leaf_pct > UNKNOWN_TOO_MUCH_PCT) {
+	if (profile->has_frames && profile->samples >= SAMPLES_FOR_SHARE &&
+	    health->unknown_leaf_pct > UNKNOWN_TOO_MUCH_PCT) {
 		text_format(to, "%.1f %% of the samples end in code without a name.\n",
 			    health->unknown_leaf_pct);
 	}

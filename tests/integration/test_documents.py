@@ -256,6 +256,15 @@ def test_analyze_says_that_requests_wait(tmp):
     assert "waiting" not in {finding["kind"] for finding in report["findings"]}
 
 
+def test_analyze_says_that_the_target_was_idle(tmp):
+    """Next to no CPU time and no load: a share of it must not read as a cause."""
+    _, report, _ = analyze(tmp / "idle", "tiny")
+    assert report["verdict"].startswith("The target was nearly idle: 0.000 CPUs busy"), report["verdict"]
+    assert "idle" in {finding["kind"] for finding in report["findings"]}
+    _, report, _ = analyze(tmp / "busy", "service")
+    assert "idle" not in report["verdict"], report["verdict"]
+
+
 def test_analyze_says_what_is_incomplete_first(tmp):
     text, report, _ = analyze(tmp, "killed,requests")
     top = text.split("\n\n")[1]
