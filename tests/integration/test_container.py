@@ -555,7 +555,7 @@ def test_short_lives_are_all_seen():
     with engine.run(image, "sleep", "600") as container:
         process = follow(container.id, 6)
         assert process.stdout.readline() == "following\n"
-        truth = json.loads(container.exec("/churn", "3", "2000", "0", "10").ok().out)
+        truth = json.loads(container.exec("/churn", "3", "2000", "0", "10", "1").ok().out)
         seen = json.loads(process.stdout.readline())
         process.wait()
         print(f"# {truth['forks'] / 3:.0f} processes a second, {seen}")

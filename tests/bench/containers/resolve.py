@@ -79,7 +79,7 @@ def bench_short_lives(engine):
         process = subprocess.Popen([str(FOLLOW), "container", container.id, "14"], stdout=subprocess.PIPE, text=True, env=env)
         assert process.stdout.readline() == "following\n"
         before = forks_of_machine()
-        truth = json.loads(container.exec("/churn", "10", "2000", "0", "10").ok().out)
+        truth = json.loads(container.exec("/churn", "10", "2000", "0", "10", "1").ok().out)
         machine = forks_of_machine() - before
         seen = json.loads(process.stdout.readline())
         process.wait()
