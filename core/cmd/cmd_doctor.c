@@ -19,6 +19,7 @@ struct diagnosis {
 	struct facts facts;
 	json_t *config;  /* checks of the config: its target, its stages, its folder; NULL without one */
 	json_t *machine; /* checks of the machine */
+	char *engine;    /* the socket that the config names; NULL: the usual places */
 	int exit_code;
 };
 
@@ -43,6 +44,7 @@ static int examine_config(const struct plan_args *args, struct diagnosis *diagno
 	struct planned planned;
 	struct pfc_error err;
 	json_t *folder = json_array();
+	const char *engine;
 	int code = planned_open(args, NULL, &mode, &planned);
 
 	if (code != 0) {
@@ -50,6 +52,8 @@ static int examine_config(const struct plan_args *args, struct diagnosis *diagno
 		return code;
 	}
 	machine_examine_output(options_text(&planned.plan->run, "output"), folder);
+	engine = options_text(&planned.plan->target, "engine");
+	diagnosis->engine = engine != NULL && engine[0] != '\0' ? strdup(engine) : NULL;
 	diagnosis->config = json_array();
 	if (run_probe(planned.plan, planned.config, look, diagnosis, &err) < 0) {
 		log_failure(&err);
@@ -118,7 +122,7 @@ int cmd_doctor(int argc, char **argv)
 		code = examine_config(&args, &diagnosis);
 	}
 	if (code == 0) {
-		machine_examine(&diagnosis.facts, NULL, diagnosis.machine);
+		machine_examine(&diagnosis.facts, diagnosis.engine, diagnosis.machine);
 		if (args.config == NULL && check_worst(diagnosis.machine) == VERDICT_FAILS) {
 			diagnosis.exit_code = EXIT_CODE_ENVIRONMENT;
 		}
@@ -139,5 +143,6 @@ int cmd_doctor(int argc, char **argv)
 	}
 	json_decref(diagnosis.config);
 	json_decref(diagnosis.machine);
+	free(diagnosis.engine);
 	return code;
 }

@@ -103,17 +103,19 @@ static size_t line_bytes(const char *text, size_t columns)
 	return at > 0 ? at : strcspn(text, " "); /* a word that is too long stays whole: it is to be copied */
 }
 
-/* The rest of a line, wrapped; the lines that follow begin at TEXT_COLUMN. */
+/* The rest of a line, wrapped; the lines that follow begin at TEXT_COLUMN. A command stays one that can be copied. */
 static void print_wrapped(const char *text, FILE *to)
 {
+	const char *mark = str_starts(text, "sudo ") ? " \\" : "";
 	bool is_first = true;
 
 	while (*text != '\0') {
-		size_t bytes = line_bytes(text, TEXT_COLUMNS);
+		size_t bytes = line_bytes(text, TEXT_COLUMNS - strlen(mark));
 
-		fprintf(to, "%*s%.*s\n", is_first ? 0 : TEXT_COLUMN, "", (int)bytes, text);
+		fprintf(to, "%*s%.*s", is_first ? 0 : TEXT_COLUMN, "", (int)bytes, text);
 		text += bytes;
 		text += strspn(text, " ");
+		fprintf(to, "%s\n", *text != '\0' ? mark : "");
 		is_first = false;
 	}
 	if (is_first) {

@@ -204,14 +204,13 @@ json_t *facts_to_json(const struct facts *facts)
 
 /* ---- refusals ---- */
 
-/* All of them at once: setcap replaces what a file had. */
-static void say_setcap(char *remedy, size_t remedy_bytes)
+/* An engine that does not know a capability refuses to start the container. */
+static void say_cap_add(const char *name, char *remedy, size_t remedy_bytes)
 {
-	char path[PATH_MAX];
+	bool is_new = str_equal(name, "PERFMON") || str_equal(name, "BPF");
 
-	snprintf(remedy, remedy_bytes,
-		 "sudo setcap cap_perfmon,cap_bpf,cap_sys_ptrace,cap_syslog,cap_ipc_lock+ep %s",
-		 procfs_link(path, sizeof(path), "/proc/self/exe") > 0 ? path : "$(command -v profcore)");
+	snprintf(remedy, remedy_bytes, "docker run --cap-add %s ... (Compose: cap_add: [%s])%s", name, name,
+		 is_new ? "; engines before Docker 23 know SYS_ADMIN in its place" : "");
 }
 
 static void say_missing(const struct facts *facts, int capability, const char *name, const char *sysctl,
@@ -222,14 +221,13 @@ static void say_missing(const struct facts *facts, int capability, const char *n
 		snprintf(remedy, remedy_bytes, "run profcore outside of it, as root of the machine");
 	} else if (facts->container[0] != '\0') {
 		snprintf(why, why_bytes, "CAP_%s is missing, as in most containers", name);
-		snprintf(remedy, remedy_bytes, "docker run --cap-add %s ... (Compose: cap_add: [%s])", name,
-			 name);
+		say_cap_add(name, remedy, remedy_bytes);
 	} else if (sysctl != NULL) {
 		snprintf(why, why_bytes, "CAP_%s is missing and %s", name, sysctl);
-		say_setcap(remedy, remedy_bytes);
+		procfs_setcap_command(remedy, remedy_bytes);
 	} else {
 		snprintf(why, why_bytes, "CAP_%s is missing", name);
-		say_setcap(remedy, remedy_bytes);
+		procfs_setcap_command(remedy, remedy_bytes);
 	}
 }
 

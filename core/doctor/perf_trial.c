@@ -204,12 +204,23 @@ static void try_ring(const struct facts *facts, json_t *checks)
 	close_event(fd);
 }
 
+/* Without CAP_SYSLOG, addresses are shown where kptr_restrict is 0 and perf_event_paranoid at most 1 (kallsyms_show_value). */
+static const char *mend_kernel_names(const struct facts *facts)
+{
+	if (facts->container[0] != '\0') {
+		return "docker run --cap-add SYSLOG ...";
+	}
+	if (facts->perf_paranoid <= 1) {
+		return "sudo sysctl kernel.kptr_restrict=0";
+	}
+	return facts->kptr_restrict == 0 ? "sudo sysctl kernel.perf_event_paranoid=1"
+					 : "sudo sysctl kernel.kptr_restrict=0 kernel.perf_event_paranoid=1";
+}
+
 /* The address of the first symbols: zeros where the kernel hides them. */
 static void try_kernel_names(const struct facts *facts, json_t *checks)
 {
 	char text[4096];
-	const char *remedy = facts->container[0] != '\0' ? "docker run --cap-add SYSLOG ..."
-							 : "sudo sysctl kernel.kptr_restrict=0";
 	const char *at = text;
 	bool any = false;
 
@@ -228,7 +239,7 @@ static void try_kernel_names(const struct facts *facts, json_t *checks)
 			  "/proc/kallsyms shows addresses (kptr_restrict = %lld)",
 			  (long long)facts->kptr_restrict);
 	} else {
-		check_add(checks, AREA, "kernel names", VERDICT_DEGRADED, remedy,
+		check_add(checks, AREA, "kernel names", VERDICT_DEGRADED, mend_kernel_names(facts),
 			  "kernel functions stay without names: /proc/kallsyms hides addresses "
 			  "(kernel.kptr_restrict = %lld%s)",
 			  (long long)facts->kptr_restrict,

@@ -124,8 +124,8 @@ int measure_run(struct run *run, struct pfc_error *err)
 	if (!run->is_abandoned) {
 		window_close(run);
 	}
-	if (run->target != NULL && target_generation(run->target) > 1) {
-		run_target_write(run); /* with all its generations */
+	if (run->target != NULL && (target_generation(run->target) > 1 || target_was_oom(run->target))) {
+		run_target_write(run); /* with all its generations, and how it ended */
 	}
 	return rc;
 }

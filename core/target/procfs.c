@@ -13,9 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NUMBERS_MAX  (4u << 20)
+#define NUMBERS_MAX   (4u << 20)
 #define MAP_LINES_MAX (1u << 20)
-#define MAP_LINE_BYTES (3 * PATH_MAX) /* addresses and a path in which newlines take four bytes; longer ones are skipped */
+#define MAP_LINE_BYTES                                                                                       \
+	(3 * PATH_MAX) /* addresses and a path in which newlines take four bytes; longer ones are skipped */
 #define KERNEL_THREAD 0x00200000ul /* PF_KTHREAD of the kernel's sched.h */
 
 static __attribute__((format(printf, 2, 0))) int open_format(int flags, const char *format, va_list args)
@@ -97,7 +98,8 @@ int procfs_stat(int32_t pid, struct proc_stat *ret)
 	snprintf(stat.comm, sizeof(stat.comm), "%s", open_paren + 1);
 	/* Fields 3 to 26 of proc(5). */
 	if (sscanf(close_paren + 1,
-		   " %c %" SCNd32 " %" SCNd32 " %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64
+		   " %c %" SCNd32 " %" SCNd32
+		   " %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64
 		   " %*u %*d %*u %" SCNu64,
 		   &stat.state, &stat.ppid, &stat.pgrp, &flags, &stat.start_ticks, &stat.start_code) != 6) {
 		return -EPROTO;
@@ -146,7 +148,8 @@ int procfs_numbers(const char *folder, int32_t **ret, size_t *ret_count)
 			continue;
 		}
 		if (count == room) {
-			int32_t *more = realloc(numbers, (room = room > 0 ? room * 2 : 64) * sizeof(*numbers));
+			int32_t *more =
+				realloc(numbers, (room = room > 0 ? room * 2 : 64) * sizeof(*numbers));
 
 			if (more == NULL) {
 				free(numbers);
@@ -189,8 +192,9 @@ static bool parse_map(char *line, struct proc_map *ret)
 	uint64_t end;
 	int at = 0;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %" SCNx32 ":%" SCNx32 " %" SCNu64 "%n", &ret->start,
-		   &end, rights, &ret->offset, &ret->dev_major, &ret->dev_minor, &ret->inode, &at) != 7 ||
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %" SCNx32 ":%" SCNx32 " %" SCNu64 "%n",
+		   &ret->start, &end, rights, &ret->offset, &ret->dev_major, &ret->dev_minor, &ret->inode,
+		   &at) != 7 ||
 	    at == 0 || rights[2] != 'x' || end <= ret->start) {
 		return false;
 	}
@@ -260,6 +264,14 @@ void procfs_cmdline(int32_t pid, char *to, size_t to_bytes)
 			to[i] = ' ';
 		}
 	}
+}
+
+void procfs_setcap_command(char *to, size_t to_bytes)
+{
+	char path[PATH_MAX];
+
+	snprintf(to, to_bytes, "sudo setcap cap_perfmon,cap_bpf,cap_sys_ptrace,cap_syslog,cap_ipc_lock+ep %s",
+		 procfs_link(path, sizeof(path), "/proc/self/exe") > 0 ? path : "$(command -v profcore)");
 }
 
 static int64_t clock_ns(clockid_t clock)

@@ -54,6 +54,9 @@ int procfs_maps(int32_t pid, void (*each)(void *ctx, const struct proc_map *map)
 /** Command line with spaces between the words, control bytes replaced; "" for none. */
 void procfs_cmdline(int32_t pid, char *to, size_t to_bytes);
 
+/** The command that gives this program the rights it needs, all at once, as setcap replaces what a file had. */
+void procfs_setcap_command(char *to, size_t to_bytes);
+
 /** When a process with these start_ticks started, on CLOCK_MONOTONIC, to a tick (10 ms); negative before boot's zero. */
 int64_t procfs_start_ns(uint64_t start_ticks);
 

@@ -2,6 +2,7 @@
 #include "target/track.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,10 +14,10 @@
 
 #include "base/ahead.h"
 #define SYNC_NS     40000000u
-#define HOLD_MS     5    /* records wait for their moment: look again soon */
+#define HOLD_MS     5 /* records wait for their moment: look again soon */
 #define SYNC_MS     40
 #define IDLE_MS     500
-#define GROUP_MS    100  /* a restart is noticed this soon */
+#define GROUP_MS    100     /* a restart is noticed this soon */
 #define NAP_NS      1000000 /* between two drains: a storm of records is taken in bunches */
 #define SETTLE_NS   500000000u
 #define STACK_BYTES (512u << 10)
@@ -38,8 +39,20 @@ void tracker_wake(struct tracker *tracker)
 
 /* ---- the beginning ---- */
 
+static int refuse_maps(int errnum, const char *whose, struct pfc_error *err)
+{
+	char command[PATH_MAX + 128];
+
+	procfs_setcap_command(command, sizeof(command));
+	error_errno(err, errnum, "read the mappings of %s", whose);
+	return error_hint(
+		err, "run as root or as the user of the target, or %s; profcore doctor shows what is missing",
+		command);
+}
+
 static int adopt_all(struct tracker *tracker, struct pfc_error *err)
 {
+	char whose[32];
 	int32_t *pids = NULL;
 	size_t count = 0;
 	int status = tracker_adopt(tracker, tracker->root_pid);
@@ -51,14 +64,15 @@ static int adopt_all(struct tracker *tracker, struct pfc_error *err)
 			is_any = tracker_adopt(tracker, pids[i]) == 0 || is_any;
 		}
 		free(pids);
-		return is_any ? PFC_OK : error_errno(err, -status, "read the maps of the target's processes");
+		return is_any ? PFC_OK : refuse_maps(-status, "the target's processes", err);
 	}
 	if (status == -ESRCH) {
-		return error_set(err, PFC_ETARGET, "it has ended", "follow process %d", (int)tracker->root_pid);
+		return error_set(err, PFC_ETARGET, "it has ended", "follow process %d",
+				 (int)tracker->root_pid);
 	}
 	if (status < 0) {
-		error_errno(err, -status, "read /proc/%d/maps", (int)tracker->root_pid);
-		return error_hint(err, "run as the user of the target, or as root");
+		snprintf(whose, sizeof(whose), "process %d", (int)tracker->root_pid);
+		return refuse_maps(-status, whose, err);
 	}
 	if (tracker_list(tracker, &pids, &count) == 0) {
 		for (size_t i = 0; i < count; i++) {
@@ -86,8 +100,8 @@ int tracker_begin(struct tracker *tracker, struct pfc_error *err)
 	}
 	if (status < 0) {
 		snprintf(tracker->tracking, sizeof(tracker->tracking),
-			 "proc: read every 50 ms, shorter lives are not seen%s%.150s", why.why[0] != '\0' ? "; no perf: " : "",
-			 why.why);
+			 "proc: read every 50 ms, shorter lives are not seen%s%.150s",
+			 why.why[0] != '\0' ? "; no perf: " : "", why.why);
 		status = track_proc_open(tracker, &tracker->proc, err);
 		if (status < 0) {
 			return status;
@@ -127,13 +141,16 @@ static bool fill_polls(struct tracker *tracker, struct polls *polls)
 		polls->items[1 + i] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	}
 	polls->first_stream = 1 + rings;
-	polls->count = polls->first_stream + server_polls(&tracker->server, polls->items + polls->first_stream);
+	polls->count =
+		polls->first_stream + server_polls(&tracker->server, polls->items + polls->first_stream);
 	return true;
 }
 
 static int wait_ms(const struct tracker *tracker)
 {
-	int wait = tracker->server.streams != NULL ? SYNC_MS : tracker->track_group != NULL ? GROUP_MS : IDLE_MS;
+	int wait = tracker->server.streams != NULL ? SYNC_MS
+		   : tracker->track_group != NULL  ? GROUP_MS
+						   : IDLE_MS;
 
 	if (tracker->perf != NULL) {
 		return track_perf_pending(tracker->perf) ? HOLD_MS : wait;
@@ -146,7 +163,8 @@ static int wait_ms(const struct tracker *tracker)
 
 static void tell_progress(struct tracker *tracker)
 {
-	struct pfc_target_event event = { .generation = tracker->state.generation, .time_ns = tracker->complete_ns };
+	struct pfc_target_event event = { .generation = tracker->state.generation,
+					  .time_ns = tracker->complete_ns };
 
 	if (tracker->state.lost > 0) {
 		event.kind = PFC_TARGET_LOST;
@@ -154,7 +172,8 @@ static void tell_progress(struct tracker *tracker)
 		tracker->state.lost = 0;
 		server_emit(&tracker->server, &event);
 	}
-	if (tracker->complete_ns > tracker->sync_ns && procfs_now_ns() > tracker->sync_told_ns + SYNC_NS / 2) {
+	if (tracker->complete_ns > tracker->sync_ns &&
+	    procfs_now_ns() > tracker->sync_told_ns + SYNC_NS / 2) {
 		event.kind = PFC_TARGET_SYNC;
 		event.length = 0;
 		tracker->sync_ns = tracker->complete_ns;
@@ -179,7 +198,8 @@ static void work(struct tracker *tracker, const struct polls *polls)
 		track_group_look(tracker);
 	}
 	tell_progress(tracker);
-	server_handle(&tracker->server, polls->items + polls->first_stream, polls->count - polls->first_stream);
+	server_handle(&tracker->server, polls->items + polls->first_stream,
+		      polls->count - polls->first_stream);
 	server_flush(&tracker->server);
 }
 
@@ -231,7 +251,8 @@ static int start_thread(struct tracker *tracker)
 	return status;
 }
 
-int tracker_start(struct tracker *tracker, const struct tracker_of *of, enum track_mode mode, struct pfc_error *err)
+int tracker_start(struct tracker *tracker, const struct tracker_of *of, enum track_mode mode,
+		  struct pfc_error *err)
 {
 	int status;
 

@@ -14,6 +14,7 @@
     with engine.run(image, *words, name=None, options=[...]) as c:    a container, removed at the end of the block
         c.id  c.name  c.pid  c.ip  c.port(8080)  c.inspect()  c.exec(*words)  c.logs()  c.restart()  c.kill()
     engine.unique("web")                    a container name that no other test uses
+    with docker_env.remapped_engine(folder) as engine:    another one, with --userns-remap
 
 The engine is the one at $DOCKER_HOST or /var/run/docker.sock where that answers; else this file starts dockerd with its own
 socket, data and runtime folders (RUN, STATE below), which never meet those of a system's engine. Several test programs share
@@ -22,6 +23,7 @@ it: each holds a shared lock, and the last one to end stops what was started. `d
 """
 
 import atexit
+import contextlib
 import fcntl
 import itertools
 import json
@@ -284,6 +286,37 @@ def release(lock):
     except OSError:
         return
     stop_daemon()
+
+
+@contextlib.contextmanager
+def remapped_engine(folder):
+    """A second engine for the block, whose containers are in a user namespace: their root is another user of the machine. It
+    has a mount namespace, as it reads /etc/subuid, and a network of its own: it would take the first engine's bridge away."""
+    harness.need("root")
+    harness.need_tool("unshare")
+    daemon = shutil.which("dockerd") or "/usr/sbin/dockerd"
+    if not os.access(daemon, os.X_OK):
+        harness.skip("docker", "dockerd is not installed (package docker.io)")
+    folder.mkdir()
+    folder.parent.chmod(0o711)  # that other user must get to its files
+    (folder / "ids").write_text("daemon:200000:65536\n")
+    script = f'mount --bind {folder}/ids /etc/subuid && mount --bind {folder}/ids /etc/subgid && exec "$0" "$@"'
+    words = [daemon, "--userns-remap=daemon", "--host", f"unix://{folder}/sock", "--data-root", folder / "data", "--exec-root",
+             folder / "exec", "--pidfile", folder / "pid", "--bridge=none", "--iptables=false", "--ip6tables=false"]
+    with open(folder / "log", "w") as log:
+        process = subprocess.Popen(["unshare", "--mount", "--net", "sh", "-c", script, *map(str, words)], stdin=subprocess.DEVNULL,
+                                   stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not ((folder / "sock").exists() and answers(f"unix://{folder}/sock")):
+            if process.poll() is not None or time.monotonic() > deadline:
+                tail = (folder / "log").read_text(errors="replace")[-300:].replace("\n", " | ")
+                harness.skip("docker", f"no engine with --userns-remap comes up here: {tail}")
+            time.sleep(0.1)
+        yield Engine(f"unix://{folder}/sock")
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def own_engine():

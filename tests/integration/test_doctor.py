@@ -122,6 +122,9 @@ def check_few_rights(answer):
         harness.check_in("CAP_BPF is missing", programs["found"])
         harness.check_in("setcap cap_perfmon,cap_bpf", programs["remedy"])
         harness.check_in(str(harness.profcore_path().name), programs["remedy"])
+    names = find(answer, "perf", "kernel names")
+    if names["verdict"] != "works" and paranoid > 1 and sysctl("kernel.kptr_restrict") == 0:
+        assert names["remedy"] == "sudo sysctl kernel.perf_event_paranoid=1", names
     others = find(answer, "processes", "of others")
     assert others["verdict"] == "degraded", others
     harness.check_in("CAP_SYS_PTRACE is missing", others["found"])
