@@ -21,11 +21,6 @@ TREE = harness.source_dir()
 COMPOSE = TREE / "docker" / "docker-compose.profiling.yml"
 
 
-# What Docker gives a container for CAP_PERFMON and CAP_BPF: themselves, or where its engine does not know them, SYS_ADMIN.
-RIGHTS = ["PERFMON", "BPF", "SYS_PTRACE", "DAC_READ_SEARCH", "SYSLOG", "IPC_LOCK"]
-RIGHTS_OF_OLD = ["SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SYSLOG", "IPC_LOCK"]
-
-
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -51,8 +46,10 @@ class Stack:
         engine = docker_env.engine()
         self.project = engine.unique("forum").lower()
         self.port = free_port()
+        self.rust_port = free_port()
         self.name = f"{self.project}-app-1"
-        self.env = dict(engine.env(), PROFCORE_DEMO_PORT=self.port, PROFCORE_DEMO_NAME=self.project)
+        self.env = dict(engine.env(), PROFCORE_DEMO_PORT=self.port, PROFCORE_DEMO_NAME=self.project,
+                        PROFCORE_RUST_NOFP_PORT=self.rust_port)
 
     def setup(self, output, *args, timeout=300):
         words = ["setup", "--file", COMPOSE, "--project", self.project, "--output", output, *args]
@@ -99,6 +96,17 @@ def compare(report, truth):
         check_near(100.0 * rows[symbol]["self_pct"] / total_pct, 100.0 * real, points, f"{symbol}, {samples} samples")
 
 
+def rust_image(tmp):
+    """From its Dockerfile, but for the compiler: the program that the same script has built on this machine."""
+    source = TREE / "docker" / "rust-backend"
+    context = tmp / "context"
+    shutil.copytree(source, context / "docker" / "rust-backend")
+    built = context / "docker" / "rust-backend" / "built" / "nofp" / "release"
+    built.mkdir(parents=True)
+    shutil.copy(harness.rust_backend_path(nofp=True), built)
+    image("profcore-demo/rust-nofp", "Dockerfile.rust", context, "--build-arg", "PACKAGES=", "--build-arg", "KIND=nofp")
+
+
 def images():
     image("profcore-demo/backend", "Dockerfile.backend")
     image("profcore-demo/database", "Dockerfile.database", TREE / "docker")
@@ -126,6 +134,7 @@ def test_setup_profile_clean(tmp):
         report, truth = profile(stack, tmp, "slow_endpoint_docker.ini", "--set", f"target.container={stack.name}", "--set",
                                 f"load-test.url=http://127.0.0.1:{stack.port}/slow?mode=db")
         assert truth["db"]["count"] > 0 and truth["db"]["ns"] > truth["work_cpu_ns"], truth["db"]
+        profile_rust(stack, tmp)
 
         check_in("Do it" if os.isatty(0) else "--yes", profcore("clean", output, env=stack.env).expect(2).err)
         assert stack.runs(), "asked for nothing, it stops nothing"
@@ -134,6 +143,20 @@ def test_setup_profile_clean(tmp):
         assert not list(output.iterdir()), list(output.iterdir())
     finally:
         stack.down()
+
+
+def profile_rust(stack, tmp):
+    """The forum in Rust instead, without frame pointers."""
+    rust_image(tmp)
+    stack.setup(tmp / "runs", "--no-build", "--no-doctor", "rust-nofp").ok()
+    name = f"{stack.project}-rust-nofp-1"
+    assert stack.runs() == {name: "running", f"{stack.project}-database-1": "running"}, stack.runs()
+    stack.port = stack.rust_port
+    report, truth = profile(stack, tmp, "rust_backend.ini", "--set", f"target.container={name}")
+    compare(report, truth)
+    pid = docker_env.Container(docker_env.engine(), name, name).pid
+    report, truth = profile(stack, tmp, "pid.ini", "--set", f"target.pid={pid}")
+    compare(report, truth)
 
 
 def test_a_stack_of_others_is_left_alone(tmp):
@@ -231,25 +254,6 @@ def test_clean_leaves_a_run_under_way(tmp):
     assert not list((tmp / "runs").iterdir())
 
 
-# ---- the forum in Rust, without frame pointers ----
-
-
-def test_rust_in_a_container(tmp):
-    engine = docker_env.engine()
-    program = harness.rust_backend_path(nofp=True)
-    inside = "/usr/local/bin/backend"
-    tag = engine.image_of("rust-nofp", {inside: program},
-                          entrypoint=[inside, "--host", "0.0.0.0", "--port", "8080", "--folder", "/"])
-    with engine.run(tag, "--split", "30,20,50", options=["-p", "127.0.0.1::8080"]) as container:
-        stack = Stack()
-        stack.port = container.port(8080)
-        harness.wait_until(lambda: answers(stack.port), 15, "the backend")
-        report, truth = profile(stack, tmp, "rust_backend.ini", "--set", f"target.container={container.name}")
-        compare(report, truth)
-        report, truth = profile(stack, tmp, "pid.ini", "--set", f"target.pid={container.pid}")
-        compare(report, truth)
-
-
 def answers(port):
     with contextlib.suppress(OSError), contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=2)) as link:
         link.request("GET", "/health")
@@ -274,6 +278,15 @@ def test_images_of_the_dockerfiles():
 
 
 # ---- profcore as a container ----
+
+
+def compose_sidecar(engine, tag, tmp, knows, *words):
+    """The service `profcore` of the Compose file, as its comment says to run it."""
+    env = dict(engine.env(), PROFCORE_IMAGE=tag, PROFCORE_RUNS=tmp, DOCKER_SOCKET=engine.socket)
+    if not knows:
+        env.update(PROFCORE_RIGHT_PERF="SYS_ADMIN", PROFCORE_RIGHT_BPF="CAP_SYS_ADMIN")
+    start = ["docker-compose", "-p", engine.unique("beside").lower(), "-f", COMPOSE, "--profile", "profiling", "run", "--rm", "-T"]
+    return harness.run([*start, "profcore", *words], env=env, timeout=120)
 
 
 def sidecar(engine, tag, tmp, rights, *words):
@@ -319,20 +332,23 @@ def test_profcore_as_a_container(tmp):
         stack.port = container.port(8080)
         harness.wait_until(lambda: answers(stack.port), 15, "the backend")
         knows = engine.docker("run", "--rm", "--cap-add", "PERFMON", "--entrypoint", "true", tag).code == 0
-        rights = RIGHTS if knows else RIGHTS_OF_OLD
         config = ["-c", f"{prefix}/share/profcore/configs/slow_endpoint_docker.ini", "--set", f"target.container={container.name}",
                   "--set", f"load-test.url=http://127.0.0.1:{stack.port}/slow", "--set", "run.duration=3s", "--json"]
         stack.truth()
-        report = sidecar(engine, tag, tmp, rights, *config).ok().json()
+        report = compose_sidecar(engine, tag, tmp, knows, *config).ok().json()
         compare(report, stack.truth())
         assert (tmp / "latest" / "flamegraph.cpu.svg").exists()
         # Without them it must refuse, not show less and be content.
         result = sidecar(engine, tag, tmp, ["SYS_PTRACE", "DAC_READ_SEARCH"], *config)
         assert result.code == 4, result.describe()
         check_in("PERFMON", result.err)
+        doctor = sidecar(engine, tag, tmp, ["SYS_PTRACE", "DAC_READ_SEARCH"], "doctor", "--json").expect(4).json()
+        remedies = " ".join(check["remedy"] for check in doctor["checks"])
+        check_in("docker run --cap-add PERFMON", remedies)
+        check_in("before Docker 23 know SYS_ADMIN", remedies)
 
 
-for function in (test_profcore_as_a_container, test_setup_profile_clean, test_images_of_the_dockerfiles, test_rust_in_a_container,
+for function in (test_profcore_as_a_container, test_setup_profile_clean, test_images_of_the_dockerfiles,
                  test_a_stack_of_others_is_left_alone, test_setup_says_why_it_cannot):
     function.timeout = 900
 
