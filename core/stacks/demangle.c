@@ -10,6 +10,7 @@
 #include "base/str.h"
 
 #define MANGLED_BYTES_MAX 16384
+#define PLT               "@plt"
 
 /* Output of one demangling. A hostile name of some hundred bytes can stand for gigabytes: when full, jump out. */
 struct sink {
@@ -76,7 +77,7 @@ static void copy(char *to, size_t to_bytes, const char *from, size_t bytes)
 	to[bytes] = '\0';
 }
 
-void demangle(char *to, size_t to_bytes, const char *name)
+static void demangle_function(char *to, size_t to_bytes, const char *name)
 {
 	char plain[MANGLED_BYTES_MAX];
 	size_t length = plain_length(name);
@@ -95,4 +96,15 @@ void demangle(char *to, size_t to_bytes, const char *name)
 		return;
 	}
 	copy(to, to_bytes, plain, length);
+}
+
+void demangle(char *to, size_t to_bytes, const char *name)
+{
+	bool is_plt = name[0] != '@' && str_ends(name, PLT) && to_bytes > sizeof(PLT);
+
+	/* The entry that leads to a function is not the function. */
+	demangle_function(to, is_plt ? to_bytes - strlen(PLT) : to_bytes, name);
+	if (is_plt) {
+		strcat(to, PLT);
+	}
 }

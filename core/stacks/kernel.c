@@ -165,6 +165,7 @@ static bool take_line(char *text, char *line, struct symbol *ret)
 		return false;
 	}
 	ret->bytes = 0;
+	ret->limit = 0;
 	ret->name = (uint32_t)(name - text);
 	ret->rank = (uint8_t)((type == 'T'                  ? 4
 			       : type == 'W' || type == 'w' ? 2

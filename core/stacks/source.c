@@ -9,6 +9,7 @@
 #include <profcore/status.h>
 
 #include "stacks/mini_debug.h"
+#include "stacks/plt.h"
 #include "stacks/unpack.h"
 
 /* Broken tables are as good as none: only lack of memory is an error. */
@@ -96,7 +97,10 @@ static int read_all(struct source *source, const struct pfc_target_service *targ
 		source->has_debug = true;
 		status = read_debug(source);
 	}
-	return status == 0 && source->symbols.count == 0 ? read_stripped(source, sections) : status;
+	if (status == 0 && source->symbols.count == 0) {
+		status = read_stripped(source, sections);
+	}
+	return status == 0 ? plt_add(&module->image, &module->headers, sections, &source->symbols) : status;
 }
 
 int source_open(const struct module *module, const struct pfc_target_service *target, struct source *ret)

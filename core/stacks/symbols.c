@@ -90,6 +90,9 @@ static void take_symbols(struct symbols *symbols, const Elf64_Sym *table, uint64
 		}
 		to->address = from->st_value;
 		to->bytes = from->st_size;
+		to->limit = from->st_shndx < sections->count ? sections->rows[from->st_shndx].vaddr +
+								       sections->rows[from->st_shndx].bytes
+							     : 0;
 		to->name = (uint32_t)(names_at + from->st_name);
 		to->rank = rank_of(from, name);
 		symbols->count++;
@@ -185,6 +188,17 @@ static uint32_t count_up_to(const struct symbols *symbols, uint64_t address)
 	return low;
 }
 
+/* One without size goes up to the next symbol, but not out of its section: what follows .init is no part of _init. */
+static bool is_near(const struct symbols *symbols, uint32_t row, uint64_t address)
+{
+	const struct symbol *symbol = &symbols->rows[row];
+
+	if (symbol->bytes != 0 || (symbol->limit != 0 && address >= symbol->limit)) {
+		return false;
+	}
+	return row + 1 < symbols->count || address - symbol->address < LAST_BYTES;
+}
+
 const struct symbol *symbols_find(const struct symbols *symbols, uint64_t address)
 {
 	uint32_t below = count_up_to(symbols, address);
@@ -197,11 +211,7 @@ const struct symbol *symbols_find(const struct symbols *symbols, uint64_t addres
 			return symbol;
 		}
 	}
-	if (below > 0 && symbols->rows[below - 1].bytes == 0 &&
-	    (below < symbols->count || address - symbols->rows[below - 1].address < LAST_BYTES)) {
-		return &symbols->rows[below - 1];
-	}
-	return NULL;
+	return below > 0 && is_near(symbols, below - 1, address) ? &symbols->rows[below - 1] : NULL;
 }
 
 const char *symbols_name(const struct symbols *symbols, const struct symbol *symbol)

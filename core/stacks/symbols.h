@@ -8,8 +8,10 @@
 struct symbol {
 	uint64_t address;
 	uint64_t bytes; /* 0: up to the next symbol */
-	uint32_t name;  /* offset in names */
-	uint8_t rank;   /* which of several at one address is shown: the highest */
+	uint64_t
+		limit; /* of one without bytes: it ends here at the latest (its section does); 0: not known */
+	uint32_t name; /* offset in names */
+	uint8_t rank;  /* which of several at one address is shown: the highest */
 };
 
 struct symbols {

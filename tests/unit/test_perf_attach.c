@@ -332,6 +332,50 @@ START_TEST(test_what_does_not_fit_is_counted)
 }
 END_TEST
 
+/* Records as the kernel writes them, in made-up rings: lost ones are counted for each CPU, pauses and speed-ups told apart. */
+START_TEST(test_losses_and_pauses_are_counted)
+{
+	static struct perf_event_mmap_page pages[2];
+	static uint64_t data[2][64];
+	static struct perf_ring made_up[2];
+	const struct {
+		unsigned ring;
+		uint32_t type;
+		uint64_t second; /* of LOST and LOST_SAMPLES: how many */
+	} records[] = {
+		{ 0, PERF_RECORD_LOST, 5 },          { 1, PERF_RECORD_LOST, 7 },
+		{ 1, PERF_RECORD_THROTTLE, 1 },      { 1, PERF_RECORD_UNTHROTTLE, 1 },
+		{ 1, PERF_RECORD_LOST_SAMPLES, 11 }, { 0, PERF_RECORD_THROTTLE, 1 },
+	};
+
+	for (unsigned i = 0; i < 2; i++) {
+		memset(&pages[i], 0, sizeof(pages[i]));
+		ck_assert_int_eq(perf_ring_over(&pages[i], data[i], sizeof(data[i]), &made_up[i]), 0);
+		made_up[i].cpu = (int32_t)i;
+	}
+	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+		struct perf_event_header header = { .type = records[i].type, .size = 32 };
+		uint64_t *to = &data[records[i].ring][pages[records[i].ring].data_head / 8];
+		bool is_samples = records[i].type == PERF_RECORD_LOST_SAMPLES;
+
+		memcpy(to, &header, sizeof(header));
+		to[is_samples ? 1 : 2] = records[i].second; /* LOST begins with an id */
+		pages[records[i].ring].data_head += header.size;
+	}
+	drain.rings = made_up;
+	drain.ring_count = 2;
+	ck_assert_int_eq(drain_all(&drain), 0);
+	ck_assert_uint_eq(drain.lost, 23);
+	ck_assert_uint_eq(made_up[0].lost, 5);
+	ck_assert_uint_eq(made_up[1].lost, 18);
+	ck_assert_uint_eq(drain.throttled, 2);
+	ck_assert_uint_eq(drain.garbled, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		perf_ring_close(&made_up[i]);
+	}
+}
+END_TEST
+
 START_TEST(test_descriptors_are_counted_before)
 {
 	struct rlimit limit = { 80, 80 };
@@ -448,6 +492,7 @@ int main(void)
 	tcase_add_test(live, test_a_late_thread_that_inherited_counts_once);
 	tcase_add_test(live, test_a_late_thread_that_did_not_inherit_counts);
 	tcase_add_test(live, test_what_does_not_fit_is_counted);
+	tcase_add_test(live, test_losses_and_pauses_are_counted);
 	tcase_add_test(live, test_descriptors_are_counted_before);
 	tcase_add_test(live, test_a_seccomp_filter_is_named);
 	tcase_add_test(live, test_short_locked_memory_gives_a_smaller_ring);

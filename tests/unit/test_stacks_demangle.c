@@ -28,6 +28,9 @@ static const struct {
 	  "std::basic_string<char, std::char_traits<char>, std::allocator<char> >"
 	  "::basic_string(char const*, std::allocator<char> const&)" },
 	{ "_ZN3foo3barEi.cold", "foo::bar(int)" },
+	{ "_ZN3foo3barEi@plt", "foo::bar(int)@plt" },
+	{ "malloc@plt", "malloc@plt" },
+	{ "@plt", "@plt" },
 	{ "_ZZ4mainENKUlvE_clEv", "main::{lambda()#1}::operator()() const" },
 	{ "_Z", "_Z" },
 	{ "_ZN", "_ZN" },
