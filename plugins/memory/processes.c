@@ -212,15 +212,12 @@ int32_t processes_open(struct processes *processes, const struct pfc_host *host)
 	processes->host = host;
 	processes->service = host->extension(host->ctx, PFC_EXT_TARGET);
 	rc = ask_list(processes);
-	if (rc == PFC_OK) {
-		rc = processes_follow(processes);
-	}
 	if (rc != PFC_OK) {
 		return host->fail(host->ctx, rc, "list the target's processes",
 				  rc == PFC_ENOMEM ? "out of memory" : "the core did not answer",
 				  "check that it still runs");
 	}
-	return PFC_OK;
+	return processes_follow(processes); /* says itself why it could not */
 }
 
 int processes_fd(const struct processes *processes)
