@@ -115,6 +115,7 @@ void heap_tally_read(struct heap *heap, uint64_t now_ns);
 void heap_tally_objects(struct heap *heap, struct heap_evidence *evidence);
 void heap_tally_close(struct heap *heap);
 
+/* ---- heap_entries.c ---- */
 /** One live entry of the target's table. */
 struct heap_entry {
 	uint32_t slot;
@@ -124,6 +125,9 @@ struct heap_entry {
 /** Every live entry; holes of the file are left out. */
 void heap_entries(const struct heap *heap, void (*visit)(struct heap *heap, const struct heap_entry *entry),
 		  struct heap *to);
+
+/** Make the model's live objects those of the table. */
+void heap_entries_settle(struct heap *heap);
 
 /* ---- heap_evidence.c ---- */
 /** What the live objects say for the leak verdict, one for each site; NULL: no memory. */

@@ -14,6 +14,7 @@
 #define HEAP_SITES_MAX 262144U
 #define HEAP_LIVE_MAX  4000000U
 #define HEAP_NO_SITE   UINT32_MAX
+#define HEAP_HEADS     65536U /* of hash tables */
 
 /** A sum of weights with its variance. */
 struct heap_sum {
@@ -53,6 +54,15 @@ struct heap_thread {
 	int32_t pid, tid;
 	struct heap_sum allocated;
 	double live_bytes;
+	uint32_t histogram; /* HEAP_NO_SITE: none yet */
+};
+
+/** Sizes and lifetimes of what one thread allocated; heap_histogram.c. */
+struct heap_histogram {
+	int32_t pid, tid; /* tid 0: of threads that are not known, or too many; pid 0 likewise */
+	struct heap_sum made[HEAP_CLASSES], live[HEAP_CLASSES]; /* by size */
+	struct heap_sum freed[HEAP_CLASSES];                    /* by age */
+	double censored[HEAP_CLASSES];                          /* objects alive at the end, by age */
 };
 
 /** Of one process. */
@@ -60,8 +70,6 @@ struct heap_process_sum {
 	int32_t pid;
 	struct heap_sum allocated, live, freed;
 	double written_count, written_frees; /* of the last row of the timeline */
-	double size_count[HEAP_CLASSES], size_bytes[HEAP_CLASSES], size_live[HEAP_CLASSES];
-	double age_count[HEAP_CLASSES], age_bytes[HEAP_CLASSES];
 };
 
 struct heap_model {
@@ -77,6 +85,8 @@ struct heap_model {
 	uint64_t live_objects;
 	struct heap_thread *threads;
 	uint32_t thread_count, thread_room;
+	struct heap_histogram *histograms;
+	uint32_t histogram_count, histogram_room, histogram_last; /* last: that was asked for */
 	struct heap_process_sum *processes;
 	uint32_t process_count, process_room;
 	double live_bytes, peak_bytes; /* whole heap */
@@ -125,6 +135,9 @@ struct heap_death {
 /** An object was freed. True: *ret says what it was (false: not known yet, or never). */
 bool heap_model_free(struct heap_model *model, uint64_t id, uint64_t time_ns, struct heap_death *ret);
 
+/** The number of a thread; HEAP_NO_SITE: no room. */
+uint32_t heap_model_thread_of(struct heap_model *model, int32_t pid, int32_t tid);
+
 /** What a thread allocated, where no single objects are known. */
 void heap_model_thread(struct heap_model *model, int32_t pid, int32_t tid, double bytes, double count);
 
@@ -139,6 +152,14 @@ void heap_model_end(struct heap_model *model, int32_t pid);
 /** Note the peak, if this is one. */
 void heap_model_watch_peak(struct heap_model *model, uint64_t now_ns);
 
+/* ---- heap_histogram.c ---- */
+/** By powers of two: the class of v holds [2^(class-1), 2^class). */
 uint32_t heap_class(uint64_t value);
+/** A thread's histogram; when there are too many, one for all others. NULL: out of memory. */
+struct heap_histogram *heap_histogram_of(struct heap_model *model, int32_t pid, int32_t tid);
+/** That of a thread by its number, which may be HEAP_NO_SITE. */
+struct heap_histogram *heap_histogram_of_thread(struct heap_model *model, uint32_t thread);
+/** Count the objects that are alive by their age, at the end. */
+void heap_histogram_censor(struct heap_model *model, uint64_t t1_ns);
 
 #endif

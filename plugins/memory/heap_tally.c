@@ -14,7 +14,8 @@
 
 struct shard_seen {
 	struct heap_stat *stats; /* HEAP_STACKS, as last read; NULL: never used */
-	int32_t tid;             /* the last owner's */
+	struct heap_class_count sizes[HEAP_LOG2S], lifetimes[HEAP_LOG2S]; /* likewise */
+	int32_t pid, tid; /* the last owner's; tid 0: threads that share it */
 };
 
 struct heap_tally {
@@ -130,21 +131,49 @@ static void read_stat(struct heap *heap, uint32_t shard, uint32_t stack, uint64_
 	take_in(heap, &more, heap->tally->site[stack], seen->tid, now_ns);
 }
 
-/* A shard that somebody used: its counters, as last read. */
-static bool shard_in_use(struct heap_tally *tally, uint32_t number, const struct heap_shard *shard)
+/* What a shard counted by size and by lifetime since the last time. */
+static void take_classes(struct heap *heap, struct shard_seen *seen, const struct heap_shard *now)
 {
-	uint64_t owner = __atomic_load_n(&shard->owner, __ATOMIC_RELAXED);
-	struct shard_seen *seen = &tally->shards[number];
-	uint64_t any = owner;
+	struct heap_histogram *histogram = heap_histogram_of(&heap->model, seen->pid, seen->tid);
+	double scale = ns_per_tick(heap->tally);
 
-	for (uint32_t i = 0; i < HEAP_LOG2S; i++) {
-		any |= shard->sizes[i] | shard->lifetimes[i];
+	for (uint32_t i = 0; i < HEAP_LOG2S && histogram; i++) {
+		struct heap_class_count *size = &seen->sizes[i], *age = &seen->lifetimes[i];
+		double ticks = i ? 1.5 * (double)(1ULL << (i - 1)) : 0; /* the middle of its class */
+
+		add_to_sum(&histogram->made[i], (double)(now->sizes[i].bytes - size->bytes),
+			   (double)(now->sizes[i].count - size->count));
+		add_to_sum(&histogram->freed[heap_class((uint64_t)(ticks * scale))],
+			   (double)(now->lifetimes[i].bytes - age->bytes),
+			   (double)(now->lifetimes[i].count - age->count));
 	}
-	if (owner) {
-		seen->tid = (int32_t)(uint32_t)owner;
+	memcpy(seen->sizes, now->sizes, sizeof(seen->sizes));
+	memcpy(seen->lifetimes, now->lifetimes, sizeof(seen->lifetimes));
+}
+
+/* A shard that somebody used: its counters, as last read. */
+static bool shard_in_use(struct heap *heap, uint32_t number, const struct heap_shard *shard)
+{
+	struct shard_seen *seen = &heap->tally->shards[number];
+	struct heap_shard now;
+	uint64_t any;
+
+	memcpy(&now, shard, sizeof(now));
+	any = now.last;
+	for (uint32_t i = 0; i < HEAP_LOG2S; i++) {
+		any |= now.sizes[i].count | now.lifetimes[i].count;
+	}
+	if (now.last) {
+		seen->pid = heap_preload_pid(heap, (uint32_t)(now.last >> 32));
+		seen->tid = (int32_t)(uint32_t)now.last;
+	} else if (seen->pid == 0) {
+		seen->pid = heap_preload_pid(heap, 1);
 	}
 	if (any && !seen->stats) {
 		seen->stats = calloc(HEAP_STACKS, sizeof(*seen->stats));
+	}
+	if (seen->stats) {
+		take_classes(heap, seen, &now);
 	}
 	return seen->stats != NULL;
 }
@@ -154,7 +183,7 @@ void heap_tally_read(struct heap *heap, uint64_t now_ns)
 	const struct heap_shard *shards = heap_file_shards(&heap->file);
 
 	for (uint32_t shard = 0; shard < HEAP_SHARDS; shard++) {
-		if (!shard_in_use(heap->tally, shard, &shards[shard])) {
+		if (!shard_in_use(heap, shard, &shards[shard])) {
 			continue;
 		}
 		for (uint32_t i = 0; i < heap->tally->stack_count; i++) {
@@ -167,34 +196,20 @@ static void visit_object(struct heap *heap, const struct heap_entry *entry)
 {
 	struct heap_tally *tally = heap->tally;
 	uint32_t site = entry->id < HEAP_STACKS ? tally->site[entry->id] : HEAP_NO_SITE;
-	double age_ns = (double)(int64_t)(__rdtsc() - entry->time) * ns_per_tick(tally);
-	uint64_t now_ns = clock_ns();
+	double since_ns = (double)(int64_t)(__rdtsc() - entry->time) * ns_per_tick(tally);
+	uint64_t age_ns = since_ns > 0 ? (uint64_t)since_ns : 0;
+	/* The table does not say which thread it was. */
+	struct heap_histogram *histogram =
+		heap_histogram_of(&heap->model, heap_preload_pid(heap, entry->slot), 0);
 
+	if (histogram) {
+		add_to_sum(&histogram->live[heap_class(entry->size)], (double)entry->size, 1);
+		histogram->censored[heap_class(age_ns)]++;
+	}
 	if (site == HEAP_NO_SITE) {
 		heap->unattributed_bytes += (double)entry->size;
-	} else if (tally->evidence) {
-		heap_evidence_add(heap, &tally->evidence[site], (double)entry->size,
-				  now_ns - (uint64_t)(age_ns > 0 ? age_ns : 0));
-	}
-}
-
-/* Histograms are kept by shard, whoever owned it: they go to the first process. */
-static void take_histograms(struct heap *heap)
-{
-	struct heap_process_sum *process = heap->model.process_count ? &heap->model.processes[0] : NULL;
-	const struct heap_shard *shards = heap_file_shards(&heap->file);
-	double scale = ns_per_tick(heap->tally);
-
-	for (uint32_t s = 0; s < HEAP_SHARDS && process; s++) {
-		for (uint32_t i = 0; i < HEAP_LOG2S && heap->tally->shards[s].stats; i++) {
-			double middle = i ? 1.5 * (double)(1ULL << (i - 1)) : 0;
-			uint32_t age = heap_class((uint64_t)(middle * scale));
-
-			process->size_count[heap_class((uint64_t)middle)] += (double)shards[s].sizes[i];
-			process->size_bytes[heap_class((uint64_t)middle)] +=
-				(double)shards[s].sizes[i] * middle;
-			process->age_count[age] += (double)shards[s].lifetimes[i];
-		}
+	} else {
+		heap_evidence_add(heap, &tally->evidence[site], (double)entry->size, clock_ns() - age_ns);
 	}
 }
 
@@ -202,7 +217,6 @@ void heap_tally_objects(struct heap *heap, struct heap_evidence *evidence)
 {
 	heap->tally->evidence = evidence;
 	heap_entries(heap, visit_object, heap);
-	take_histograms(heap);
 }
 
 void heap_tally_close(struct heap *heap)

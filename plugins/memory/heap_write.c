@@ -196,45 +196,51 @@ static uint64_t class_low(uint32_t class)
 	return class ? 1ULL << (class - 1) : 0;
 }
 
-/* Live objects by age, which no death has counted yet. */
-static void count_censored(const struct heap *heap, int32_t pid, double censored[HEAP_CLASSES])
+static int32_t write_size(struct heap *heap, const struct heap_histogram *of, uint32_t class)
 {
-	memset(censored, 0, HEAP_CLASSES * sizeof(*censored));
-	for (uint32_t i = 0; i < heap->model.object_count; i++) {
-		const struct heap_object *object = &heap->model.objects[i];
+	const struct heap_sum *made = &of->made[class], *in_use = &of->live[class];
+	uint64_t low = class_low(class), high = 1ULL << class;
+	double live = in_use->bytes > 0.5 ? in_use->bytes : 0; /* less is a rest of rounding */
+	double made_low, made_high;
 
-		if (object->is_used && object->site != HEAP_NO_SITE &&
-		    heap->model.sites[object->site].pid == pid) {
-			uint64_t age_ns = heap->t1_ns > object->born_ns ? heap->t1_ns - object->born_ns : 0;
+	heap_sum_interval(made, &made_low, &made_high);
+	{
+		const void *row[] = { &of->pid, &low,     &high,     &made->count, &made->bytes,
+				      &live,    &of->tid, &made_low, &made_high };
 
-			censored[heap_class(age_ns)] += 1 / heap_chance(&heap->model, (double)object->size);
-		}
+		return made->count > 0 || live > 0
+			       ? tables_add(&heap->tier->memory->tables, TABLE_HEAP_SIZES, row)
+			       : PFC_OK;
 	}
 }
 
-static int32_t write_histograms(struct heap *heap, const struct heap_process_sum *process)
+static int32_t write_lifetime(struct heap *heap, const struct heap_histogram *of, uint32_t class)
 {
-	struct tables *tables = &heap->tier->memory->tables;
-	double censored[HEAP_CLASSES];
+	const struct heap_sum *freed = &of->freed[class];
+	uint64_t low = class_low(class), high = 1ULL << class;
+	double freed_low, freed_high;
+
+	heap_sum_interval(freed, &freed_low, &freed_high);
+	{
+		const void *row[] = { &of->pid,      &low,          &high,
+				      &freed->count, &freed->bytes, &of->censored[class],
+				      &of->tid,      &freed_low,    &freed_high };
+
+		return freed->count > 0 || of->censored[class] > 0
+			       ? tables_add(&heap->tier->memory->tables, TABLE_HEAP_LIFETIMES, row)
+			       : PFC_OK;
+	}
+}
+
+static int32_t write_histograms(struct heap *heap)
+{
 	int32_t rc = PFC_OK;
 
-	count_censored(heap, process->pid, censored);
-	for (uint32_t i = 0; i < HEAP_CLASSES && rc == PFC_OK; i++) {
-		uint64_t low = class_low(i);
-		uint64_t high = 1ULL << i;
-		double live = process->size_live[i] > 0.5 ? process->size_live[i]
-							  : 0; /* less is a rest of rounding */
-		const void *size[] = { &process->pid,           &low, &high, &process->size_count[i],
-				       &process->size_bytes[i], &live };
-		const void *age[] = { &process->pid,          &low,        &high, &process->age_count[i],
-				      &process->age_bytes[i], &censored[i] };
-
-		if (process->size_count[i] > 0) {
-			rc = tables_add(tables, TABLE_HEAP_SIZES, size);
-		}
-		if (rc == PFC_OK && (process->age_count[i] > 0 || censored[i] > 0)) {
-			rc = tables_add(tables, TABLE_HEAP_LIFETIMES, age);
-		}
+	for (uint32_t i = 0; i < heap->model.histogram_count * HEAP_CLASSES && rc == PFC_OK; i++) {
+		rc = write_size(heap, &heap->model.histograms[i / HEAP_CLASSES], i % HEAP_CLASSES);
+	}
+	for (uint32_t i = 0; i < heap->model.histogram_count * HEAP_CLASSES && rc == PFC_OK; i++) {
+		rc = write_lifetime(heap, &heap->model.histograms[i / HEAP_CLASSES], i % HEAP_CLASSES);
 	}
 	return rc;
 }
@@ -245,10 +251,20 @@ static int32_t write_threads(struct heap *heap)
 
 	for (uint32_t i = 0; i < heap->model.thread_count && rc == PFC_OK; i++) {
 		const struct heap_thread *thread = &heap->model.threads[i];
-		const void *row[] = { &thread->pid, &thread->tid, &thread->allocated.count,
-				      &thread->allocated.bytes, &thread->live_bytes };
+		double low, high;
 
-		rc = tables_add(&heap->tier->memory->tables, TABLE_HEAP_THREADS, row);
+		heap_sum_interval(&thread->allocated, &low, &high);
+		{
+			const void *row[] = { &thread->pid,
+					      &thread->tid,
+					      &thread->allocated.count,
+					      &thread->allocated.bytes,
+					      &thread->live_bytes,
+					      &low,
+					      &high };
+
+			rc = tables_add(&heap->tier->memory->tables, TABLE_HEAP_THREADS, row);
+		}
 	}
 	return rc;
 }
@@ -257,8 +273,7 @@ int32_t heap_write_end(struct heap *heap, struct heap_evidence *evidence)
 {
 	int32_t rc = write_sites(heap, evidence);
 
-	for (uint32_t i = 0; i < heap->model.process_count && rc == PFC_OK; i++) {
-		rc = write_histograms(heap, &heap->model.processes[i]);
-	}
+	heap_histogram_censor(&heap->model, heap->t1_ns);
+	rc = rc == PFC_OK ? write_histograms(heap) : rc;
 	return rc == PFC_OK ? write_threads(heap) : rc;
 }

@@ -112,16 +112,26 @@ static const struct pfc_column heap_sizes[] = { PID,
 						BYTES("size_high"),
 						COLUMN(PFC_F64, "allocations", "count"),
 						COLUMN(PFC_F64, "allocated", "bytes"),
-						COLUMN(PFC_F64, "live", "bytes") };
+						COLUMN(PFC_F64, "live", "bytes"),
+						TID,
+						COLUMN(PFC_F64, "allocated_low", "bytes"),
+						COLUMN(PFC_F64, "allocated_high", "bytes") };
 static const struct pfc_column heap_lifetimes[] = { PID,
 						    COLUMN(PFC_U64, "age_low", "ns"),
 						    COLUMN(PFC_U64, "age_high", "ns"),
 						    COLUMN(PFC_F64, "freed", "count"),
 						    COLUMN(PFC_F64, "freed_bytes", "bytes"),
-						    COLUMN(PFC_F64, "censored", "count") };
-static const struct pfc_column heap_threads[] = { PID, TID, COLUMN(PFC_F64, "allocations", "count"),
+						    COLUMN(PFC_F64, "censored", "count"),
+						    TID,
+						    COLUMN(PFC_F64, "freed_low", "bytes"),
+						    COLUMN(PFC_F64, "freed_high", "bytes") };
+static const struct pfc_column heap_threads[] = { PID,
+						  TID,
+						  COLUMN(PFC_F64, "allocations", "count"),
 						  COLUMN(PFC_F64, "allocated", "bytes"),
-						  COLUMN(PFC_F64, "live", "bytes") };
+						  COLUMN(PFC_F64, "live", "bytes"),
+						  COLUMN(PFC_F64, "allocated_low", "bytes"),
+						  COLUMN(PFC_F64, "allocated_high", "bytes") };
 static const struct pfc_column leaks[] = { PID,
 					   COLUMN(PFC_U64, "stack_key", "id"),
 					   COLUMN(PFC_U32, "function", "id:strings"),

@@ -102,8 +102,16 @@ def test_samples_tell_bytes_by_site(tmp):
 def test_threads_and_forked_children_are_sampled(tmp):
     heap = Heap(tmp, workload(tmp, "threads", 512, 0, 0))
     check_sites(heap, truth(tmp))
-    shares = [row["allocated"] for row in heap.table("heap_threads") if row["allocated"] > 1e6]
-    assert len(shares) == 4, shares
+    threads = {row["tid"]: row for row in heap.table("heap_threads") if row["allocated"] > 1e6}
+    assert len(threads) == 4, threads
+    for tid, row in threads.items():
+        sigma = (row["allocated_high"] - row["allocated"]) / 1.96
+        assert abs(row["allocated"] - (128 << 20)) < 4.5 * sigma < 0.12 * (128 << 20), row
+        sizes = [size for size in heap.table("heap_sizes") if size["tid"] == tid]
+        assert abs(sum(size["allocated"] for size in sizes) / row["allocated"] - 1) < 1e-6, (row, sizes)
+        # Sizes of 16 B to 4 KiB, twice as many bytes in each class of twice the size.
+        large = sum(size["allocated"] for size in sizes if size["size_low"] >= 1024)
+        check_near(large / row["allocated"], 0.75, 0.05, "bytes in blocks of a KiB and more")
     heap = Heap(tmp, workload(tmp, "forks", 512, 0, 0))
     told = truth(tmp)
     check_sites(heap, told)
@@ -111,11 +119,30 @@ def test_threads_and_forked_children_are_sampled(tmp):
     assert heap.facts()["heap_processes"] >= 9, heap.facts()
 
 
+def check_histograms(heap, told):
+    """With every call recorded: sizes by thread, and no object is lost between those that were freed and those in use."""
+    sizes, lives = heap.table("heap_sizes"), heap.table("heap_lifetimes")
+    of_thread = defaultdict(float)
+    for row in sizes:
+        of_thread[row["tid"]] += row["allocated"]
+    busy = [tid for tid, allocated in of_thread.items() if allocated > 7e6]
+    assert len(busy) == 4 and 0 not in busy, dict(of_thread)
+    assert sum(row["allocated"] for row in sizes) == heap.sum("allocated"), dict(of_thread)
+    assert sum(row["live"] for row in sizes) == heap.sum("live"), sizes
+    count = heap.sum("allocations")
+    assert sum(row["freed"] + row["censored"] for row in lives) == count, (lives, count)
+    freed = sum(row["freed_bytes"] for row in lives)
+    assert freed == heap.sum("allocated") - heap.sum("live"), freed
+    in_use = sum(site["in_use"] for site in told["sites"].values())
+    assert in_use <= heap.sum("live") < in_use + 200000, (in_use, heap.sum("live"))
+
+
 def test_every_call_is_exact(tmp):
     heap = Heap(tmp, workload(tmp, "threads", 32, 0, 0), exhaustive="yes")
     for name, site in truth(tmp)["sites"].items():
         assert heap.sites[name]["allocated"] == site["bytes"], (name, heap.sites[name], site)
         assert heap.sites[name]["live"] == site["in_use"], (name, heap.sites[name], site)
+    check_histograms(heap, truth(tmp))
     for way in ("surface", "realloc"):
         heap = Heap(tmp, workload(tmp, way, 8, 0, 0), exhaustive="yes")
         told = truth(tmp)

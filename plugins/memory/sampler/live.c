@@ -30,7 +30,7 @@ static void count_maybe(const void *p, bool up)
 	}
 }
 
-bool live_insert(struct heap_segment *segment, const void *p, const struct live *live)
+bool live_insert(struct heap_segment *segment, const void *p, const struct heap_object_facts *live)
 {
 	for (uint32_t probe = 0; probe < HEAP_PROBES; probe++) {
 		struct heap_bucket *bucket = bucket_of(segment, p, probe);
@@ -43,9 +43,7 @@ bool live_insert(struct heap_segment *segment, const void *p, const struct live 
 							 __ATOMIC_RELAXED)) {
 				continue;
 			}
-			bucket->id[i] = live->id;
-			bucket->size[i] = live->size;
-			bucket->time[i] = live->time;
+			bucket->facts[i] = *live;
 			__atomic_store_n(&bucket->key[i], key_of(p), __ATOMIC_RELEASE);
 			count_maybe(p, true);
 			return true;
@@ -55,7 +53,8 @@ bool live_insert(struct heap_segment *segment, const void *p, const struct live 
 	return false;
 }
 
-bool live_remove(struct heap_segment *segment, const void *p, struct live *ret)
+/* Only who frees the object takes its key away: a store will do. */
+bool live_remove(struct heap_segment *segment, const void *p, struct heap_object_facts *ret)
 {
 	uint64_t key = key_of(p);
 
@@ -63,14 +62,9 @@ bool live_remove(struct heap_segment *segment, const void *p, struct live *ret)
 		struct heap_bucket *bucket = bucket_of(segment, p, probe);
 
 		for (uint32_t i = 0; i < HEAP_BUCKET_SLOTS; i++) {
-			uint64_t found = key;
-
-			if (__atomic_load_n(&bucket->key[i], __ATOMIC_ACQUIRE) != key) {
-				continue;
-			}
-			*ret = (struct live){ bucket->id[i], bucket->size[i], bucket->time[i] };
-			if (__atomic_compare_exchange_n(&bucket->key[i], &found, 0, false, __ATOMIC_ACQ_REL,
-							__ATOMIC_RELAXED)) {
+			if (__atomic_load_n(&bucket->key[i], __ATOMIC_ACQUIRE) == key) {
+				*ret = bucket->facts[i];
+				__atomic_store_n(&bucket->key[i], 0, __ATOMIC_RELEASE);
 				count_maybe(p, false);
 				return true;
 			}

@@ -209,8 +209,8 @@ void *do_get_more(void *p, size_t size, size_t c, resize_fn resize, const struct
 		static struct found found = { .name = #symbol };                                             \
 		resize_fn resize = (resize_fn)function_of(&found);                                           \
                                                                                                              \
-		return EITHER(is_due(&found, size), may_be_ours(p)) ? slow_get_more(p, size, c, resize)             \
-							     : resize(p, size, c);                           \
+		return EITHER(is_due(&found, size), may_be_ours(p)) ? slow_get_more(p, size, c, resize)      \
+								    : resize(p, size, c);                    \
 	}
 
 /* new and new[], plain, nothrow, aligned, both */

@@ -73,19 +73,19 @@ EXPORT void free(void *p)
 EXPORT int posix_memalign(void **ret, size_t alignment, size_t size)
 {
 	return EITHER(is_due(size), real.posix_memalign == NULL) ? slow_posix_memalign(ret, alignment, size)
-							    : real.posix_memalign(ret, alignment, size);
+								 : real.posix_memalign(ret, alignment, size);
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
 	return EITHER(is_due(size), real.aligned_alloc == NULL) ? slow_aligned_alloc(alignment, size)
-							   : real.aligned_alloc(alignment, size);
+								: real.aligned_alloc(alignment, size);
 }
 
 EXPORT void *memalign(size_t alignment, size_t size)
 {
 	return EITHER(is_due(size), real.memalign == NULL) ? slow_memalign(alignment, size)
-						      : real.memalign(alignment, size);
+							   : real.memalign(alignment, size);
 }
 
 EXPORT void *valloc(size_t size)

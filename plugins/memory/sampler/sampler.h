@@ -21,10 +21,10 @@
 
 #include "wire.h"
 
-#define LIKELY(x)   __builtin_expect(!!(x), 1)
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define LIKELY(x)    __builtin_expect(!!(x), 1)
+#define UNLIKELY(x)  __builtin_expect(!!(x), 0)
 #define EITHER(a, b) (((unsigned)(a) | (unsigned)(b)) != 0) /* both are evaluated, by one branch */
-#define EXPORT      __attribute__((visibility("default")))
+#define EXPORT       __attribute__((visibility("default")))
 
 /** What slow.S leaves on the stack. */
 struct caller {
@@ -106,17 +106,14 @@ void record_free(struct heap_segment *segment, struct thread_state *thread, uint
 uint64_t stack_extent(const struct thread_state *thread, uint64_t sp, uint64_t limit, uint32_t *ret_flags);
 
 /* live.c */
-struct live {
-	uint64_t id, size, time;
-};
-
-bool live_insert(struct heap_segment *segment, const void *p, const struct live *live);
-bool live_remove(struct heap_segment *segment, const void *p, struct live *ret);
+bool live_insert(struct heap_segment *segment, const void *p, const struct heap_object_facts *live);
+bool live_remove(struct heap_segment *segment, const void *p, struct heap_object_facts *ret);
 
 /* tally.c */
 void tally_alloc(struct heap_segment *segment, struct thread_state *thread, const void *p, size_t size,
 		 const struct caller *caller);
-void tally_free(struct heap_segment *segment, struct thread_state *thread, const struct live *live);
+void tally_free(struct heap_segment *segment, struct thread_state *thread,
+		const struct heap_object_facts *live);
 
 /* sys.h: system calls that leave errno alone */
 

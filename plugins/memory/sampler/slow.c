@@ -50,12 +50,12 @@ void heap_note_alloc(void *p, size_t size, const struct caller *caller)
 		return;
 	}
 	id = __atomic_add_fetch(&segment->next_id, 1, __ATOMIC_RELAXED);
-	live_insert(segment, p, &(struct live){ id, size, time_ns });
+	live_insert(segment, p, &(struct heap_object_facts){ id, size, time_ns });
 	record_alloc(segment, thread, HEAP_ALLOC, id, size, caller, time_ns);
 }
 
 /* Take an object out of the live ones. */
-static bool forget(const void *p, struct live *ret)
+static bool forget(const void *p, struct heap_object_facts *ret)
 {
 	struct heap_segment *segment =
 		p != NULL && maybe[heap_maybe_index((uintptr_t)p)] != 0 ? attached() : NULL;
@@ -63,7 +63,7 @@ static bool forget(const void *p, struct live *ret)
 	return segment != NULL && live_remove(segment, p, ret);
 }
 
-static void note_free(const struct live *live)
+static void note_free(const struct heap_object_facts *live)
 {
 	struct heap_segment *segment = attached();
 	struct thread_state *thread = segment != NULL ? thread_begun(segment) : NULL;
@@ -80,7 +80,7 @@ static void note_free(const struct live *live)
 
 void heap_note_free(const void *p)
 {
-	struct live live;
+	struct heap_object_facts live;
 
 	if (forget(p, &live)) {
 		note_free(&live);
@@ -90,7 +90,7 @@ void heap_note_free(const void *p)
 void *heap_note_resize(void *p, size_t size, const struct caller *caller, heap_resize_fn resize,
 		       void *context)
 {
-	struct live live;
+	struct heap_object_facts live;
 	bool was_ours = forget(p, &live);
 	void *moved = resize(context);
 	struct heap_segment *segment;

@@ -21,6 +21,12 @@ static void add(uint64_t *at, uint64_t value, bool is_shared)
 	}
 }
 
+static void add_class(struct heap_class_count *class, uint64_t bytes, bool is_shared)
+{
+	add(&class->count, 1, is_shared);
+	add(&class->bytes, bytes, is_shared);
+}
+
 static uint64_t blend(uint64_t hash, uint64_t value)
 {
 	hash = (hash ^ value) * 0x9e3779b97f4a7c15ULL;
@@ -110,13 +116,14 @@ void tally_alloc(struct heap_segment *segment, struct thread_state *thread, cons
 	struct heap_shard *shard = shard_of(segment, thread);
 	bool is_shared = thread->shares_shard;
 
-	live_insert(segment, p, &(struct live){ stack, size, __rdtsc() });
+	live_insert(segment, p, &(struct heap_object_facts){ stack, size, __rdtsc() });
 	add(&stat->allocs, 1, is_shared);
 	add(&stat->alloc_bytes, size, is_shared);
-	add(&shard->sizes[log2_class(size)], 1, is_shared);
+	add_class(&shard->sizes[log2_class(size)], size, is_shared);
 }
 
-void tally_free(struct heap_segment *segment, struct thread_state *thread, const struct live *live)
+void tally_free(struct heap_segment *segment, struct thread_state *thread,
+		const struct heap_object_facts *live)
 {
 	struct heap_stat *stat = stat_of(segment, thread, live->id);
 	struct heap_shard *shard = shard_of(segment, thread);
@@ -125,7 +132,7 @@ void tally_free(struct heap_segment *segment, struct thread_state *thread, const
 
 	add(&stat->frees, 1, is_shared);
 	add(&stat->free_bytes, live->size, is_shared);
-	add(&shard->lifetimes[log2_class(ticks)], 1, is_shared);
+	add_class(&shard->lifetimes[log2_class(ticks)], live->size, is_shared);
 	if (ticks < segment->temporary_ticks) {
 		add(&stat->temporaries, 1, is_shared);
 		add(&stat->temporary_bytes, live->size, is_shared);

@@ -78,20 +78,33 @@ static void find_main_stack(struct thread_state *thread)
 	thread->stack_low = thread->stack_high > bytes ? thread->stack_high - bytes : 0;
 }
 
-/* A shard of counters for this thread alone, while there are any. */
+static bool try_shard(struct heap_shard *shard, uint64_t owner)
+{
+	uint64_t nobody = 0;
+
+	if (__atomic_load_n(&shard->owner, __ATOMIC_RELAXED) != 0 ||
+	    !__atomic_compare_exchange_n(&shard->owner, &nobody, owner, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_RELAXED)) {
+		return false;
+	}
+	__atomic_store_n(&shard->last, owner, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* A shard of counters for this thread alone, while there are any; first those that nobody had: the collector may still have to read
+ * what a thread left behind. */
 static void take_shard(struct heap_segment *segment, struct thread_state *thread)
 {
 	struct heap_shard *shards = (struct heap_shard *)(void *)((char *)segment + segment->shards);
 	uint64_t owner = (uint64_t)process_state.slot << 32 | (uint32_t)thread->tid;
 
-	for (uint32_t i = 0; i + 1 < HEAP_SHARDS; i++) {
-		uint64_t nobody = 0;
+	thread->shares_shard = false;
+	for (uint32_t i = 0; i < 2 * (HEAP_SHARDS - 1); i++) {
+		struct heap_shard *shard = &shards[i % (HEAP_SHARDS - 1)];
 
-		if (__atomic_load_n(&shards[i].owner, __ATOMIC_RELAXED) == 0 &&
-		    __atomic_compare_exchange_n(&shards[i].owner, &nobody, owner, false, __ATOMIC_ACQ_REL,
-						__ATOMIC_RELAXED)) {
-			thread->shard = i;
-			thread->shares_shard = false;
+		thread->shard = i % (HEAP_SHARDS - 1);
+		if ((i >= HEAP_SHARDS - 1 || __atomic_load_n(&shard->last, __ATOMIC_RELAXED) == 0) &&
+		    try_shard(shard, owner)) {
 			return;
 		}
 	}
