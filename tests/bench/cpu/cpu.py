@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: MIT
 """perf-cpu beside perf record on a server without frame pointers, and what each costs the server.
 
-    cpu.py BUILD [--server PROGRAM] [--seconds 10] [--pairs 10] [--frequency 997]
+    cpu.py BUILD [--server PROGRAM | --rust FOLDER] [--seconds 10] [--frequency 997] [--pairs 12] [--only figures|cost]
 
-Needs wrk and perf. Each profiles a server of its own that is new, under the same load, one after the other, so that neither
-pays for the other. CPU is user + system time of the whole program with its children: profcore's includes walking, symbolizing
-and the picture, perf record's does none of it (its stacks are walked by perf script, whose time stands apart). "in the window" is
-the collector's own, from T0 to T1: rings, walks, writing.
+Needs wrk and perf; --rust also cargo and the crates of docker/rust-backend. Each profiles a server of its own that is new, under
+the same load, one after the other, so that neither pays for the other. CPU is user + system time of the whole program with its
+children: profcore's includes walking, symbolizing and the picture, perf record's does none of it (its stacks are walked by perf
+script, whose time stands apart). "in the window" is the collector's own, from T0 to T1: rings, walks, writing. The load ends at T1,
+so that profcore works on the machine that perf script has; with --load-on it goes on for profcore.
+
+Costs are CPU time of the server per request, with and without a profiler in turns: time that others take from it, and that the
+hypervisor takes, is not in it, what interrupts take is (no IRQ_TIME_ACCOUNTING).
 """
 
 import argparse
@@ -17,15 +21,17 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
 
 ROOTS = {"_start", "clone", "clone3", "__clone3", "__clone", "start_thread", "__libc_start_main", "__libc_start_call_main",
          "__libc_start_main@@GLIBC_2.34", "ret_from_fork", "ret_from_fork_asm"}
 # Two-sided 95 %, by degrees of freedom.
-STUDENT = {9: 2.262, 10: 2.228, 11: 2.201, 12: 2.179, 14: 2.145, 19: 2.093, 24: 2.064, 29: 2.045}
+STUDENT = {4: 2.776, 7: 2.365, 9: 2.262, 10: 2.228, 11: 2.201, 12: 2.179, 13: 2.160, 14: 2.145, 19: 2.093, 24: 2.064, 29: 2.045}
 
 INI = """\
 [run]
@@ -40,7 +46,8 @@ frequency = {frequency}
 
 
 class Bench:
-    def __init__(self, build, tmp, frequency, server):
+    def __init__(self, build, tmp, frequency, server, load_on=False):
+        self.load_on = load_on
         self.build = build
         self.program = server or build / "docker" / "backend-nofp"
         self.tmp = tmp
@@ -58,6 +65,37 @@ class Bench:
     def load(self, seconds):
         argv = ["wrk", "-t1", "-c4", f"-d{seconds}s", self.url]
         return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def window(self, since):
+        """T0 and the state of the newest run that began after a time; None when it has no window yet."""
+        try:
+            manifest = json.loads((self.tmp / "out" / "latest" / "manifest.json").read_text())
+            t0 = manifest["window"]["realtime_at_t0_ns"] / 1e9
+            return t0 if t0 > since else None
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def end_load_at_t1(self, load, seconds):
+        def work():
+            since = time.time()
+            while not (t0 := self.window(since)) and load.poll() is None:
+                time.sleep(0.05)
+            time.sleep(max(0.0, (t0 or 0) + seconds - time.time()))
+            load.send_signal(signal.SIGINT)
+
+        if not self.load_on:
+            threading.Thread(target=work, daemon=True).start()
+
+    def cpu_ns(self):
+        """CPU time of the server's threads, those that ended while it is measured aside: it has none such."""
+        return sum(int((task / "schedstat").read_text().split()[0])
+                   for task in pathlib.Path(f"/proc/{self.server.pid}/task").iterdir())
+
+    def cost_of_requests(self, seconds):
+        """CPU time per request in us."""
+        before = self.cpu_ns()
+        requests = self.requests(self.load(seconds))
+        return (self.cpu_ns() - before) / requests / 1e3
 
     @staticmethod
     def requests(load):
@@ -86,8 +124,9 @@ def finish(process):
 
 
 def figures_of_profcore(bench, seconds):
-    load = bench.load(seconds + 3)
+    load = bench.load(seconds + 5)
     time.sleep(0.5)
+    bench.end_load_at_t1(load, seconds)
     cpu = finish(bench.start_profcore(seconds, bench.frequency, "[plugin:flamegraph]\n"))
     load.communicate()
     run = (bench.tmp / "out" / "latest").resolve()
@@ -101,8 +140,29 @@ def figures_of_profcore(bench, seconds):
     picture = next(run.glob("*.svg"))
     return {"samples": facts["samples"], "rooted %": facts["rooted_pct"], "unknown %": facts["unknown_pct"],
             "lost": stacks["lost"], "bytes a sample": path.stat().st_size / facts["samples"], "CPU s": cpu,
-            "CPU us a sample": cpu * 1e6 / facts["samples"], "CPU s in the window": facts["collector_cpu_s"],
+            "CPU us a sample": cpu * 1e6 / facts["samples"], "symbolize, s": facts["symbolize_ms"] / 1e3, "CPU s in the window": facts["collector_cpu_s"],
             "T1 to stacks, s": path.stat().st_mtime - t1, "T1 to SVG, s": picture.stat().st_mtime - t1}
+
+
+def read_script(bench, data):
+    """perf script into folded stacks, as they come: the stacks, and seconds from start to end."""
+    began = time.monotonic()
+    folded = {}
+    rooted = samples = 0
+    argv = ["perf", "script", "-F", "comm,ip,sym", "-i", data]
+    script = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    stack = []
+    for line in script.stdout:
+        if line[0] == "\t" or line[0] == " ":
+            stack.append(line.split(None, 1)[-1].rstrip())
+        elif line == "\n" and stack:
+            samples += 1
+            rooted += re.sub(r"\+0x\w+$", "", stack[-1]) in ROOTS
+            stack.reverse()
+            folded[";".join(stack)] = folded.get(";".join(stack), 0) + 1
+            stack = []
+    script_cpu = finish(script)
+    return samples, rooted, len(folded), time.monotonic() - began, script_cpu
 
 
 def figures_of_perf(bench, seconds):
@@ -111,69 +171,105 @@ def figures_of_perf(bench, seconds):
     cpu = finish(bench.start_perf(seconds, bench.frequency))
     load.communicate()
     data = bench.tmp / "perf.data"
-    began = time.monotonic()
-    with open(bench.tmp / "script.txt", "w+") as out:
-        script_cpu = finish(subprocess.Popen(["perf", "script", "-F", "comm,ip,sym", "-i", data], stdout=out,
-                                             stderr=subprocess.DEVNULL))
-        script_seconds = time.monotonic() - began
-        out.seek(0)
-        stacks = [block.splitlines() for block in out.read().split("\n\n") if block.strip()]
-    rooted = sum(1 for stack in stacks if re.sub(r"\+0x\w+$", "", stack[-1].split(None, 1)[-1].strip()) in ROOTS)
+    samples, rooted, folded, script_seconds, script_cpu = read_script(bench, data)
     stats = subprocess.run(["perf", "report", "--stats", "-i", data], capture_output=True, text=True).stdout
     lost = re.search(r"LOST_SAMPLES events:\s+(\d+)", stats)
-    return {"samples": len(stacks), "rooted %": 100 * rooted / len(stacks), "unknown %": math.nan,
-            "lost": int(lost.group(1)) if lost else 0, "bytes a sample": data.stat().st_size / len(stacks), "CPU s": cpu,
-            "CPU us a sample": cpu * 1e6 / len(stacks), "CPU s in the window": cpu, "T1 to stacks, s": script_seconds,
-            "T1 to SVG, s": math.nan, "perf script CPU s": script_cpu}
+    return {"samples": samples, "rooted %": 100 * rooted / samples, "unknown %": math.nan,
+            "lost": int(lost.group(1)) if lost else 0, "bytes a sample": data.stat().st_size / samples, "CPU s": cpu,
+            "CPU us a sample": cpu * 1e6 / samples, "CPU s in the window": cpu, "T1 to stacks, s": script_seconds,
+            "T1 to SVG, s": math.nan, "symbolize, s": math.nan, "perf script CPU s": script_cpu, "folded stacks": folded}
+
+
+def stop(profiler):
+    profiler.send_signal(signal.SIGINT)
+    profiler.wait()
 
 
 def cost(bench, start, pairs, seconds=2):
-    """Requests with over without, interleaved: mean and 95 % interval, in percent lost."""
-    losses = []
-    for _ in range(pairs):
-        without = bench.requests(bench.load(seconds))
-        profiler = start(seconds + 2) if start else None
-        time.sleep(1)
-        with_it = bench.requests(bench.load(seconds))
-        if profiler:
-            finish(profiler)
-        losses.append(100 * (1 - with_it / without))
-    mean = statistics.mean(losses)
-    half = STUDENT.get(pairs - 1, 2.262) * statistics.stdev(losses) / math.sqrt(pairs)
-    return f"{mean:6.2f} %  [{mean - half:.2f}, {mean + half:.2f}]"
+    """CPU time per request with over without, in turns, each first as often: mean and 95 % interval, in percent."""
+    more = []
+    for pair in range(pairs):
+        costs = {}
+        for with_it in (pair % 2 == 0, pair % 2 == 1):
+            profiler = None
+            if with_it and start:
+                since = time.time()
+                profiler = start(60)
+                if profiler.args[0] != "perf":
+                    while not bench.window(since):
+                        time.sleep(0.02)
+                time.sleep(1.5) # perf is attached by then; perf-cpu has settled on the size of its copies
+            costs[with_it] = bench.cost_of_requests(seconds)
+            if profiler:
+                stop(profiler)
+        more.append(100 * (costs[True] / costs[False] - 1))
+    mean = statistics.mean(more)
+    half = STUDENT.get(pairs - 1, 2.262) * statistics.stdev(more) / math.sqrt(pairs)
+    return f"{mean:6.2f} %  [{mean - half:.2f}, {mean + half:.2f}], median {statistics.median(more):.2f} %"
+
+
+def build_rust(folder):
+    """The Rust backend with all features of hyper and tokio and all their code kept: some 38 MB with its debug information."""
+    source = pathlib.Path(__file__).resolve().parents[3] / "docker" / "rust-backend"
+    shutil.copytree(source, folder / "source", dirs_exist_ok=True)
+    manifest = folder / "source" / "Cargo.toml"
+    manifest.write_text(re.sub(r'features = \["(server|rt-multi)[^]]*\]', 'features = ["full"]', manifest.read_text()))
+    env = dict(os.environ, RUSTFLAGS="-C force-frame-pointers=no -C link-dead-code", CARGO_TARGET_DIR=str(folder / "target"),
+               CARGO_PROFILE_RELEASE_CODEGEN_UNITS="16")
+    subprocess.run(["cargo", "build", "--release", "--offline", "-q"], cwd=folder / "source", env=env, check=True)
+    program = folder / "target" / "release" / "backend"
+    print(f"{program}: {program.stat().st_size / 1e6:.1f} MB")
+    return program
+
+
+def print_figures(bench, seconds):
+    ours = figures_of_profcore(bench, seconds)
+    bench.close() # a new one: the first run read the pages that were missing in its stacks
+    bench.open()
+    theirs = figures_of_perf(bench, seconds)
+    built = subprocess.run(["perf", "version", "--build-options"], capture_output=True, text=True).stdout
+    bfd = re.search(r"libbfd: \[ *(\w+)", built)
+    print(f"perf's inlined calls by {'libbfd' if bfd and bfd.group(1) == 'on' else 'addr2line processes (no libbfd)'}")
+    print(f"{'':20} {'perf-cpu':>12} {'perf dwarf 64K':>16}")
+    for key, value in theirs.items():
+        print(f"{key:20} {ours.get(key, math.nan):12.3f} {value:16.3f}")
+    samples = theirs["samples"] / ours["samples"]
+    print(f"per sample: CPU in the window 1/{theirs['CPU s in the window'] / samples / ours['CPU s in the window']:.1f} of perf "
+          f"record's; T1 to stacks 1/{theirs['T1 to stacks, s'] / samples / ours['T1 to stacks, s']:.1f} of perf script's, to the "
+          f"picture 1/{theirs['T1 to stacks, s'] / samples / ours['T1 to SVG, s']:.1f}", flush=True)
+
+
+def print_costs(bench, pairs):
+    print(f"CPU time per request, {pairs} pairs of 2 s, mean and 95 % interval")
+    print("nothing (noise)    ", cost(bench, None, pairs), flush=True)
+    for hz in (99, 997):
+        print(f"perf-cpu at {hz:4} Hz", cost(bench, lambda s, hz=hz: bench.start_profcore(s, hz), pairs), flush=True)
+    print("perf dwarf, 997 Hz ", cost(bench, lambda s: bench.start_perf(s, 997), pairs), flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--server", type=pathlib.Path, help="takes --port 0, prints its address, answers /slow; else the C backend")
+    parser.add_argument("--rust", type=pathlib.Path, help="build the Rust backend there, and take it")
     parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--frequency", type=int, default=997)
+    parser.add_argument("--load-on", action="store_true", help="the load does not end at T1")
+    parser.add_argument("--only", choices=("figures", "cost"))
     args = parser.parse_args()
     for tool in ("wrk", "perf"):
         if not shutil.which(tool):
             raise SystemExit(f"{tool} is needed: apt-get install {'linux-perf' if tool == 'perf' else tool}")
+    server = build_rust(args.rust.resolve()) if args.rust else args.server
     with tempfile.TemporaryDirectory() as tmp:
-        bench = Bench(args.build.resolve(), pathlib.Path(tmp), args.frequency, args.server)
+        bench = Bench(args.build.resolve(), pathlib.Path(tmp), args.frequency, server, args.load_on)
         try:
             print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs, {args.frequency} Hz, {args.seconds} s")
-            ours = figures_of_profcore(bench, args.seconds)
-            bench.close() # a new one: the first run read the pages that were missing in its stacks
-            bench.open()
-            theirs = figures_of_perf(bench, args.seconds)
-            print(f"{'':20} {'perf-cpu':>12} {'perf dwarf 64K':>16}")
-            for key, value in theirs.items():
-                print(f"{key:20} {ours.get(key, math.nan):12.2f} {value:16.2f}")
-            samples = theirs["samples"] / ours["samples"]
-            print(f"per sample: CPU in the window 1/{theirs['CPU s in the window'] / samples / ours['CPU s in the window']:.1f} of perf "
-                  f"record's; T1 to stacks 1/{theirs['T1 to stacks, s'] / samples / ours['T1 to stacks, s']:.1f} of perf script's")
-            if args.pairs > 1:
-                print(f"requests lost, {args.pairs} pairs of 2 s, mean and 95 % interval")
-                print("nothing (noise)    ", cost(bench, None, args.pairs), flush=True)
-                for hz in (99, 997):
-                    print(f"perf-cpu at {hz:4} Hz", cost(bench, lambda s, hz=hz: bench.start_profcore(s, hz), args.pairs), flush=True)
-                print("perf dwarf, 997 Hz ", cost(bench, lambda s: bench.start_perf(s, 997), args.pairs), flush=True)
+            if args.only != "cost":
+                print_figures(bench, args.seconds)
+            if args.only != "figures" and args.pairs > 1:
+                print_costs(bench, args.pairs)
         finally:
             bench.close()
 
