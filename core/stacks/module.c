@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <profcore/host.h>
@@ -117,43 +116,6 @@ static int open_vdso(struct module *module, const struct module_mapping *mapping
 	return 0;
 }
 
-static int open_file(struct modules *modules, struct module *module, const struct module_mapping *mapping,
-		     const struct pfc_target_service *target)
-{
-	struct pfc_target_event event = { .struct_size = sizeof(event), .kind = PFC_TARGET_MAP };
-	struct stat stat;
-	int fd;
-
-	if (target == NULL || !PFC_HAS(target, open_mapped)) {
-		return PFC_ENOTSUP;
-	}
-	if (modules->open_count >= OPEN_MAX_FILES || modules->timeouts >= TIMEOUTS_MAX) {
-		return modules->timeouts >= TIMEOUTS_MAX ? PFC_ETIMEDOUT : PFC_ENOSPC;
-	}
-	event.pid = mapping->pid;
-	event.tid = mapping->pid;
-	event.start = mapping->start;
-	event.length = mapping->end - mapping->start;
-	event.offset = mapping->offset;
-	event.inode = module->inode;
-	event.dev_major = module->dev_major;
-	event.dev_minor = module->dev_minor;
-	event.text = module->path;
-	fd = target->open_mapped(target->ctx, &event);
-	if (fd < 0) {
-		modules->timeouts += fd == PFC_ETIMEDOUT;
-		return fd;
-	}
-	if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode)) {
-		close(fd);
-		return PFC_EINVAL;
-	}
-	modules->open_count++;
-	module->image.fd = fd;
-	module->image.bytes = (uint64_t)stat.st_size;
-	return 0;
-}
-
 void module_find_map(struct module *module, const struct pfc_target_service *target)
 {
 	struct pfc_target_event event = { .struct_size = sizeof(event), .kind = PFC_TARGET_MAP };
@@ -167,36 +129,70 @@ void module_find_map(struct module *module, const struct pfc_target_service *tar
 	module->map_fd = target->open_related(target->ctx, &event, PFC_TARGET_PERF_MAP, NULL);
 }
 
-/* While the process lives: later nobody knows what pid it saw itself. */
-static void open_bare(struct modules *modules, struct module *module, const struct pfc_target_service *target)
+static struct module_request request_of(const struct modules *modules, const struct module *module,
+					const struct module_mapping *mapping,
+					const struct pfc_target_service *target)
 {
-	module->state = MODULE_BARE;
-	if (modules->open_count >= OPEN_MAX_FILES || modules->timeouts >= TIMEOUTS_MAX) {
-		return;
-	}
-	module_find_map(module, target);
-	modules->open_count += module->map_fd >= 0;
-	modules->timeouts += module->map_fd == PFC_ETIMEDOUT;
+	return (struct module_request){
+		.target = target,
+		.map = { .struct_size = sizeof(struct pfc_target_event),
+			 .kind = PFC_TARGET_MAP,
+			 .pid = mapping->pid,
+			 .tid = mapping->pid,
+			 .start = mapping->start,
+			 .length = mapping->end - mapping->start,
+			 .offset = mapping->offset,
+			 .inode = module->inode,
+			 .dev_major = module->dev_major,
+			 .dev_minor = module->dev_minor,
+			 .text = module->path },
+		.is_bare = module->kind == MODULE_ANONYMOUS,
+		.may_open = modules->open_count < OPEN_MAX_FILES && modules->timeouts < TIMEOUTS_MAX,
+		.wants_table = modules->wants_tables,
+	};
 }
 
-static void open_module(struct modules *modules, struct module *module, const struct module_mapping *mapping,
-			const struct pfc_target_service *target)
+static void take_found(struct modules *modules, struct module *module, const struct module_found *found)
 {
-	if (module->kind == MODULE_ANONYMOUS) {
-		open_bare(modules, module, target);
-		return;
+	modules->timeouts += found->status == PFC_ETIMEDOUT;
+	modules->open_count += (found->image.fd >= 0) + (found->map_fd >= 0);
+	module->image = found->image;
+	module->headers = found->headers;
+	module->map_fd = found->map_fd;
+	module->has_tried_table = found->has_tried_table;
+	module->table = found->table;
+	module->status = found->status;
+	module->state = module->kind == MODULE_ANONYMOUS ? MODULE_BARE
+			: found->status == 0             ? MODULE_OPEN
+							 : MODULE_CLOSED;
+}
+
+/* 0; PFC_EAGAIN: it is on its way. */
+static int open_module(struct modules *modules, struct module *module, const struct module_mapping *mapping,
+		       const struct pfc_target_service *target)
+{
+	struct module_request request = request_of(modules, module, mapping, target);
+	struct module_found found;
+
+	if (module->kind == MODULE_VDSO) {
+		module->status = open_vdso(module, mapping);
+		module->status = module->status == 0 ? elf_read_headers(&module->image, &module->headers)
+						     : module->status;
+		module->state = module->status == 0 ? MODULE_OPEN : MODULE_CLOSED;
+		return 0;
 	}
-	module->status = module->kind == MODULE_VDSO ? open_vdso(module, mapping)
-						     : open_file(modules, module, mapping, target);
-	if (module->status == 0) {
-		module->status = elf_read_headers(&module->image, &module->headers);
+	if (module->state == MODULE_UNUSED && modules->is_hurried && target != NULL && request.may_open) {
+		module->job = module_open_later(&modules->opener, &request);
+		module->state = module->job != NULL ? MODULE_OPENING : MODULE_UNUSED;
 	}
-	module->state = module->status == 0 ? MODULE_OPEN : MODULE_CLOSED;
-	if (module->status != 0 && module->image.fd >= 0) {
-		close(module->image.fd);
-		module->image.fd = -1;
-		modules->open_count--;
+	if (module->state == MODULE_UNUSED) {
+		module_open(&request, &found);
+	} else if (!module_job_take(modules->opener, module->job, !modules->is_hurried, &found)) {
+		return PFC_EAGAIN;
 	}
+	module->job = NULL;
+	take_found(modules, module, &found);
+	return 0;
 }
 
 int modules_use(struct modules *modules, uint32_t number, const struct module_mapping *mapping,
@@ -207,8 +203,12 @@ int modules_use(struct modules *modules, uint32_t number, const struct module_ma
 	if (module->row != 0) {
 		return 0;
 	}
-	if (module->state == MODULE_UNUSED) {
-		open_module(modules, module, mapping, target);
+	if (module->state == MODULE_UNUSED || module->state == MODULE_OPENING) {
+		int status = open_module(modules, module, mapping, target);
+
+		if (status != 0) {
+			return status;
+		}
 	}
 	return intern_module(intern, module->kind, module->map_fd >= 0 ? "[jit]" : module->path,
 			     module->headers.build_id, module->kind == MODULE_FILE ? module->path : "",
@@ -248,6 +248,7 @@ uint64_t module_address(const struct module *module, const struct module_mapping
 
 void modules_finish(struct modules *modules)
 {
+	module_opener_destroy(modules->opener);
 	for (uint32_t i = 0; i < modules->count; i++) {
 		free(modules->rows[i].path);
 		if (modules->rows[i].table != NULL) {

@@ -11,13 +11,14 @@
 #include "stacks/elf.h"
 #include "stacks/hash.h"
 #include "stacks/intern.h"
-#include "stacks/unwind_table.h"
+#include "stacks/module_open.h"
 
 enum module_state {
-	MODULE_UNUSED = 0, /* no sample fell into it yet */
-	MODULE_OPEN = 1,   /* image and headers are there */
-	MODULE_CLOSED = 2, /* could not be opened or read: addresses stay file offsets, without names */
-	MODULE_BARE = 3,   /* no ELF file: code that the process made itself */
+	MODULE_UNUSED = 0,  /* no sample fell into it yet */
+	MODULE_OPEN = 1,    /* image and headers are there */
+	MODULE_CLOSED = 2,  /* could not be opened or read: addresses stay file offsets, without names */
+	MODULE_BARE = 3,    /* no ELF file: code that the process made itself */
+	MODULE_OPENING = 4, /* asked for */
 };
 
 struct module {
@@ -35,6 +36,7 @@ struct module {
 	struct unwind_table
 		*table; /* compiled when the first walk meets the module; NULL: none, or not yet */
 	bool has_tried_table;
+	struct module_job *job; /* while it is opening */
 };
 
 struct modules {
@@ -43,6 +45,9 @@ struct modules {
 	struct hash index;
 	uint32_t open_count;
 	uint32_t timeouts;
+	struct module_opener *opener; /* NULL: nothing was opened beside the caller yet */
+	bool is_hurried;              /* the caller would rather come again than wait */
+	bool wants_tables;            /* stacks are walked */
 };
 
 /** Where a mapping stands, for opening its file. */
@@ -59,7 +64,7 @@ int modules_of_event(struct modules *modules, const struct pfc_target_event *eve
 /**
  * Make the module ready for addresses: open it through the target service (which may take two seconds in a bad case), read
  * its headers, give it a row. Does nothing when that was done. A file that cannot be opened is no error here: see state.
- * Returns 0 or PFC_ENOMEM.
+ * Returns 0; PFC_EAGAIN: is_hurried is set and it is on its way; PFC_ENOMEM.
  */
 int modules_use(struct modules *modules, uint32_t number, const struct module_mapping *mapping,
 		const struct pfc_target_service *target, struct intern *intern);

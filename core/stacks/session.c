@@ -98,13 +98,18 @@ static int resolve_until(struct pfc_stacks_session *session, uint64_t limit_ns, 
 	for (; done < session->pending.count && done < most; done++) {
 		struct pending *sample = &session->pending.rows[done];
 		uint32_t stack;
+		int status;
 
 		if (sample->time_ns >= limit_ns) {
 			break;
 		}
+		status = session->status == 0 ? session_resolve(session, sample, &stack) : 0;
+		if (status == PFC_EAGAIN) {
+			break; /* a file is being opened */
+		}
 		if (session->status != 0) {
 			session->host->loss(session->host->ctx, session->port, "writer_failed", 1);
-		} else if (session_resolve(session, sample, &stack) != 0) {
+		} else if (status != 0) {
 			session->counts.lost_samples++;
 			session->host->loss(session->host->ctx, session->port, "stack_table_full", 1);
 		} else {
@@ -117,9 +122,14 @@ static int resolve_until(struct pfc_stacks_session *session, uint64_t limit_ns, 
 
 static int resolve_due(struct pfc_stacks_session *session, uint64_t complete_ns)
 {
+	int status;
+
 	session_drain(session);
-	return resolve_until(session, complete_ns < session->sync_ns ? complete_ns : session->sync_ns,
-			     UINT32_MAX);
+	session->modules.is_hurried = !session->is_finished;
+	status = resolve_until(session, complete_ns < session->sync_ns ? complete_ns : session->sync_ns,
+			       UINT32_MAX);
+	session->modules.is_hurried = false;
+	return status;
 }
 
 /* The queue is full: the events are late, or the caller never ticks. Names of the newest mappings may be missed. */

@@ -80,7 +80,7 @@ static uint32_t cut_junk(struct pfc_stacks_session *session, struct space *space
 	return count;
 }
 
-/* The user addresses of a sample, innermost first; *ret_count of them. */
+/* The user addresses of a sample, innermost first; *ret_count of them. NULL: not known yet. */
 static const uint64_t *user_addresses(struct pfc_stacks_session *session, struct space *space,
 				      struct pending *sample, uint32_t *ret_count)
 {
@@ -88,7 +88,7 @@ static const uint64_t *user_addresses(struct pfc_stacks_session *session, struct
 
 	if (sample->held != NULL) {
 		*ret_count = session_walk_held(session, space, sample);
-		return session->walked_ips;
+		return sample->end != UNWIND_END_LATER ? session->walked_ips : NULL;
 	}
 	if ((sample->flags & PENDING_WALKED) != 0 && (space != NULL ? space->id : 0) != sample->space_id) {
 		/* Walked by the mappings of a program that it no longer ran. */
@@ -102,7 +102,7 @@ static const uint64_t *user_addresses(struct pfc_stacks_session *session, struct
 }
 
 /* Outermost user frame first, innermost kernel frame last. */
-int session_resolve(struct pfc_stacks_session *session, struct pending *sample, uint32_t *ret)
+static int resolve_frames(struct pfc_stacks_session *session, struct pending *sample, uint32_t *ret)
 {
 	const uint64_t *kernel_ips = session->pending.ips + sample->ips_at;
 	struct space *space = spaces_at(&session->spaces, sample->pid, sample->time_ns);
@@ -111,7 +111,7 @@ int session_resolve(struct pfc_stacks_session *session, struct pending *sample, 
 	bool is_walked = (sample->flags & PENDING_WALKED) != 0;
 	uint32_t stack = 0;
 	uint32_t location;
-	int status = 0;
+	int status = user_ips != NULL ? 0 : PFC_EAGAIN;
 
 	for (uint32_t i = user_count; i > 0 && status == 0; i--) {
 		bool is_caller = !is_walked && (i > 1 || (sample->flags & PFC_STACK_CALLERS) != 0);
@@ -133,6 +133,17 @@ int session_resolve(struct pfc_stacks_session *session, struct pending *sample, 
 	session->counts.user_frames += user_count;
 	if (status == 0) {
 		*ret = stack;
+	}
+	return status;
+}
+
+int session_resolve(struct pfc_stacks_session *session, struct pending *sample, uint32_t *ret)
+{
+	struct session_counts before = session->counts;
+	int status = resolve_frames(session, sample, ret);
+
+	if (status == PFC_EAGAIN) {
+		session->counts = before; /* it is all done again */
 	}
 	return status;
 }

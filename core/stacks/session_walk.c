@@ -71,7 +71,12 @@ static enum unwind_code find_code(void *ctx, uint64_t address, struct unwind_tab
 		return UNWIND_CODE_UNMAPPED;
 	}
 	mapping = (struct module_mapping){ map->pid, map->start, map->end, map->offset };
-	if (modules_use(&session->modules, map->module, &mapping, session->target, &session->intern) != 0) {
+	switch (modules_use(&session->modules, map->module, &mapping, session->target, &session->intern)) {
+	case 0:
+		break;
+	case PFC_EAGAIN:
+		return UNWIND_CODE_LATER;
+	default:
 		return UNWIND_CODE_BARE;
 	}
 	module = &session->modules.rows[map->module];
@@ -171,6 +176,7 @@ static int walk_known(struct pfc_stacks_session *session, const struct pfc_stack
 		if (session->rules == NULL) {
 			return PFC_ENOMEM;
 		}
+		session->modules.wants_tables = true;
 	}
 	take_registers(sample, walk->registers, &walk->known);
 	walk->end = UNWIND_END_UNMAPPED;
@@ -188,7 +194,7 @@ static int walk_known(struct pfc_stacks_session *session, const struct pfc_stack
 												 : 0;
 	}
 	*ret_space = space;
-	return status;
+	return walk->end == UNWIND_END_LATER ? PFC_EAGAIN : status;
 }
 
 /* Of a process that is not known, the innermost frame is all there is. */
@@ -205,9 +211,13 @@ int session_add_walk(struct pfc_stacks_session *session, const struct pfc_stack_
 {
 	struct unwind_walk walk = { .stack = sample->stack, .stack_bytes = sample->stack_bytes };
 	struct space *space = NULL;
-	int status = walk_known(session, sample, &walk, &space);
+	bool may_hold = pending_may_hold(&session->pending, sample->stack_bytes);
+	int status;
 
-	if (status == PFC_EAGAIN && pending_may_hold(&session->pending, sample->stack_bytes)) {
+	session->modules.is_hurried = may_hold;
+	status = walk_known(session, sample, &walk, &space);
+	session->modules.is_hurried = false;
+	if (status == PFC_EAGAIN && may_hold) {
 		return hold(session, sample, &walk);
 	}
 	if (status != 0 && status != PFC_EAGAIN) {

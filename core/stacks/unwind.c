@@ -242,7 +242,7 @@ static enum unwind_code look_up(struct state *state, uint64_t address, bool is_e
 
 	if (cached->stamp != walk->stamp || cached->address != address) {
 		cached->code = walk->code(walk->ctx, address, &table, &vaddr);
-		cached->stamp = walk->stamp;
+		cached->stamp = cached->code == UNWIND_CODE_LATER ? 0 : walk->stamp;
 		cached->address = address;
 		memset(&cached->rule, 0, sizeof(cached->rule));
 		if (cached->code == UNWIND_CODE_TABLE) {
@@ -276,6 +276,9 @@ static enum step step(struct state *state)
 	struct unwind_rule rule;
 	enum unwind_code code = look_up(state, address, is_exact, &rule);
 
+	if (code == UNWIND_CODE_LATER) {
+		return stop(state, UNWIND_END_LATER);
+	}
 	if (code == UNWIND_CODE_UNMAPPED && walk->count > 0) {
 		return stop(state, UNWIND_END_UNMAPPED);
 	}

@@ -18,6 +18,7 @@ enum unwind_end {
 	UNWIND_END_BROKEN, /* information that leads nowhere: the stack did not grow, a register is not known */
 	UNWIND_END_DEPTH, /* more frames than the caller takes */
 	UNWIND_ENDS,
+	UNWIND_END_LATER = UNWIND_ENDS, /* not known yet: walk again */
 };
 
 /** What is known of an address. */
@@ -25,6 +26,7 @@ enum unwind_code {
 	UNWIND_CODE_UNMAPPED = 0,
 	UNWIND_CODE_BARE,  /* mapped, no information */
 	UNWIND_CODE_TABLE, /* *ret_table and *ret_vaddr are set */
+	UNWIND_CODE_LATER, /* its file is being opened */
 };
 
 /** Finds the table for an address. */

@@ -132,17 +132,22 @@ static void close_subject(struct subject *subject)
 	fake_host_finish(&subject->host);
 }
 
+static struct pfc_stack_sample captured(uint64_t time_ns, uint64_t stack_bytes)
+{
+	return (struct pfc_stack_sample){ .struct_size = sizeof(struct pfc_stack_sample),
+					  .time_ns = time_ns,
+					  .weight = 1,
+					  .pid = getpid(),
+					  .tid = getpid(),
+					  .regs_mask = REGS_MASK,
+					  .regs = capture.registers,
+					  .stack = capture.stack,
+					  .stack_bytes = stack_bytes };
+}
+
 static void add_capture(struct subject *subject, uint64_t time_ns, uint64_t stack_bytes)
 {
-	struct pfc_stack_sample sample = { .struct_size = sizeof(sample),
-					   .time_ns = time_ns,
-					   .weight = 1,
-					   .pid = getpid(),
-					   .tid = getpid(),
-					   .regs_mask = REGS_MASK,
-					   .regs = capture.registers,
-					   .stack = capture.stack,
-					   .stack_bytes = stack_bytes };
+	struct pfc_stack_sample sample = captured(time_ns, stack_bytes);
 
 	ck_assert_int_eq(subject->face->add(subject->session, &sample), 0);
 }
@@ -301,15 +306,56 @@ START_TEST(holds_what_it_cannot_walk_yet)
 }
 END_TEST
 
+static pthread_mutex_t files = PTHREAD_MUTEX_INITIALIZER;
+static int32_t (*open_at_once)(void *ctx, const struct pfc_target_event *map);
+
+static int32_t open_slowly(void *ctx, const struct pfc_target_event *map)
+{
+	pthread_mutex_lock(&files);
+	pthread_mutex_unlock(&files);
+	return open_at_once(ctx, map);
+}
+
+/* The rings of a collector run over while it waits: samples are held until the core has opened what they lie in. */
+START_TEST(does_not_wait_for_files)
+{
+	struct subject subject;
+
+	dive(10, 7);
+	open_subject(&subject);
+	open_at_once = subject.target.service.open_mapped;
+	subject.target.service.open_mapped = open_slowly;
+	pthread_mutex_lock(&files); /* whoever waits for one now waits for ever */
+	fake_target_snapshot(&subject.target, getpid());
+	fake_target_sync(&subject.target, 1000);
+	add_capture(&subject, 500, capture.stack_bytes);
+	add_capture(&subject, 510, capture.stack_bytes);
+	ck_assert_int_eq(subject.face->tick(subject.session, 600), 0);
+	memset(capture.stack, 0xee, sizeof(capture.stack));
+	pthread_mutex_unlock(&files);
+	ck_assert_int_eq(subject.face->finish(subject.session), 0);
+	ck_assert_double_eq(fake_fact(&subject.host, "walked"), 2);
+	ck_assert_double_eq(fake_fact(&subject.host, "rooted_pct"), 100);
+	ck_assert_int_eq(frames_of(&subject, "dive"), 11);
+	close_subject(&subject);
+}
+END_TEST
+
 /* Walked by the mappings of a program that, as it turns out, had been replaced: nothing of that walk may stay but the leaf. */
 START_TEST(distrusts_a_walk_before_an_exec)
 {
+	uint64_t ips[64];
+	struct pfc_stack_walk walk = { .struct_size = sizeof(walk), .ips = ips, .room = 64 };
+	struct pfc_stack_sample sample;
 	struct subject subject;
 
 	dive(10, 7);
 	open_subject(&subject);
 	fake_target_snapshot(&subject.target, getpid());
 	ck_assert_int_eq(subject.face->tick(subject.session, 1), 0);
+	/* Waits until all files are open: an added sample then is walked at once. */
+	sample = captured(400, capture.stack_bytes);
+	ck_assert_int_eq(subject.face->walk(subject.session, &sample, &walk), 0);
 	add_capture(&subject, 500, capture.stack_bytes);
 	fake_target_event(&subject.target, PFC_TARGET_EXEC, 400, getpid(), getpid(), "other");
 	fake_target_sync(&subject.target, 1000);
@@ -444,6 +490,7 @@ int main(void)
 	tcase_add_test(cases, walks_through_a_signal);
 	tcase_add_test(cases, says_when_the_copy_ends_first);
 	tcase_add_test(cases, holds_what_it_cannot_walk_yet);
+	tcase_add_test(cases, does_not_wait_for_files);
 	tcase_add_test(cases, distrusts_a_walk_before_an_exec);
 	tcase_add_test(cases, walks_now_and_adds_later_to_two_sessions);
 	tcase_add_test(cases, survives_garbage);
