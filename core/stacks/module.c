@@ -10,6 +10,7 @@
 #include <profcore/host.h>
 
 #include "base/str.h"
+#include "stacks/jit_dump.h"
 
 #define MODULES_MAX    65536
 #define OPEN_MAX_FILES 768 /* below the usual soft limit of 1024 descriptors */
@@ -195,10 +196,23 @@ static int open_module(struct modules *modules, struct module *module, const str
 	return 0;
 }
 
+const struct module *modules_find_dump(const struct modules *modules, int32_t pid)
+{
+	for (uint32_t i = 0; i < modules->count; i++) {
+		const struct module *module = &modules->rows[i];
+
+		if (module->kind == MODULE_FILE && module->pid == pid && jit_dump_is(module->path)) {
+			return module;
+		}
+	}
+	return NULL;
+}
+
 int modules_use(struct modules *modules, uint32_t number, const struct module_mapping *mapping,
 		const struct pfc_target_service *target, struct intern *intern)
 {
 	struct module *module = &modules->rows[number];
+	bool is_jit;
 
 	if (module->row != 0) {
 		return 0;
@@ -210,9 +224,10 @@ int modules_use(struct modules *modules, uint32_t number, const struct module_ma
 			return status;
 		}
 	}
-	return intern_module(intern, module->kind, module->map_fd >= 0 ? "[jit]" : module->path,
-			     module->headers.build_id, module->kind == MODULE_FILE ? module->path : "",
-			     &module->row);
+	is_jit = module->map_fd >= 0 ||
+		 (module->kind == MODULE_ANONYMOUS && modules_find_dump(modules, module->pid) != NULL);
+	return intern_module(intern, module->kind, is_jit ? "[jit]" : module->path, module->headers.build_id,
+			     module->kind == MODULE_FILE ? module->path : "", &module->row);
 }
 
 struct unwind_table *module_table(struct module *module)

@@ -72,6 +72,9 @@ int modules_use(struct modules *modules, uint32_t number, const struct module_ma
 /** Look for the perf map of a bare module, if that was not found before: it may be made late. */
 void module_find_map(struct module *module, const struct pfc_target_service *target);
 
+/** The dump that a process's just-in-time compiler mapped (jit_dump.h), or NULL. */
+const struct module *modules_find_dump(const struct modules *modules, int32_t pid);
+
 /** The module's unwind table, or NULL: it has none, or one that cannot be read. Valid until modules_finish. */
 struct unwind_table *module_table(struct module *module);
 

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The locations of one module: by the file it came from, or by the map that a just-in-time compiler wrote. */
+/* The locations of one module, by the file it came from. */
 #include "stacks/symbolize_work.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <profcore/status.h>
-
-#include "stacks/perf_map.h"
 
 /* Past this a file gets no names: no linked program comes near it. */
 #define FILE_BYTES_MAX (4ULL << 30)
@@ -23,8 +21,7 @@ static int open_common(void *ctx, const char *build_id)
 		       : PFC_ENOENT;
 }
 
-/* The addresses of the locations at hand; the caller frees them. */
-static uint64_t *list_addresses(const struct work *work, uint32_t count)
+uint64_t *symbolize_addresses(const struct work *work, uint32_t count)
 {
 	uint64_t *addresses = malloc(count * sizeof(*addresses));
 
@@ -42,7 +39,7 @@ static int resolve_lines(struct work *work, uint32_t count)
 					 .deadline_ns = work->request->deadline_ns,
 					 .on_chain = symbolize_take_chain,
 					 .ctx = work };
-	uint64_t *addresses = list_addresses(work, count);
+	uint64_t *addresses = symbolize_addresses(work, count);
 	int status;
 
 	if (addresses == NULL) {
@@ -136,41 +133,6 @@ static int symbolize_source(struct work *work, struct module *module, const stru
 	return status;
 }
 
-/* perf_map.h: on_name. */
-static int take_map_name(void *ctx, uint32_t index, const char *name)
-{
-	struct work *work = ctx;
-	struct found found = { 0 };
-	int status = names_find(&work->names, name, &found.function);
-
-	return status == 0 ? symbolize_add(work, work->locations[index], &found) : status;
-}
-
-/* Code that the process made itself: what its perf map says. */
-static int symbolize_bare(struct work *work, struct module *module, uint32_t count)
-{
-	struct perf_map_request request = { .count = count,
-					    .deadline_ns = work->request->deadline_ns,
-					    .on_name = take_map_name,
-					    .ctx = work };
-	uint64_t *addresses = list_addresses(work, count);
-	bool any = false;
-	int status = addresses != NULL ? 0 : PFC_ENOMEM;
-
-	module_find_map(module, work->request->target);
-	if (status == 0 && module->map_fd >= 0) {
-		request.fd = module->map_fd;
-		request.addresses = addresses;
-		status = perf_map_resolve(&request);
-		work->notes.perf_maps++;
-		work->notes.files_late += status == PFC_ETIMEDOUT;
-		work->notes.files_too_large += status == PFC_ENOSPC;
-		status = status == PFC_ETIMEDOUT || status == PFC_ENOSPC ? 0 : status;
-	}
-	free(addresses);
-	return status == 0 ? symbolize_take_symbols(work, count, &any) : status;
-}
-
 int symbolize_file(struct work *work, struct module *module, uint32_t count)
 {
 	struct source source;
@@ -183,7 +145,7 @@ int symbolize_file(struct work *work, struct module *module, uint32_t count)
 		return symbolize_take_symbols(work, count, &any);
 	}
 	if (module->state == MODULE_BARE) {
-		return symbolize_bare(work, module, count);
+		return symbolize_jit(work, module, count);
 	}
 	if (module->state != MODULE_OPEN) {
 		return symbolize_take_symbols(work, count, &any);

@@ -40,4 +40,10 @@ int symbolize_take_symbols(struct work *work, uint32_t count, bool *ret_any);
 /** Name the first `count` of work->locations, all of one module (symbolize_file.c). */
 int symbolize_file(struct work *work, struct module *module, uint32_t count);
 
+/** Likewise where the module is code that a process made itself (symbolize_jit.c). */
+int symbolize_jit(struct work *work, struct module *module, uint32_t count);
+
+/** The addresses of the first `count` of work->locations; the caller frees them. NULL: no memory. */
+uint64_t *symbolize_addresses(const struct work *work, uint32_t count);
+
 #endif

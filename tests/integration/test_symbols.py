@@ -298,5 +298,29 @@ def test_just_in_time_code_of_node(tmp):
     assert profile.facts["unknown_pct"] < 2, profile.facts
 
 
+def test_dump_of_a_just_in_time_compiler(tmp):
+    """With --perf-prof, V8 maps a dump of what it compiled. It is found by that mapping, and read when the process has gone."""
+    node = os.path.realpath(harness.need_tool("node"))
+    (tmp / "hot.js").write_text(SCRIPT % (SECONDS * 1000))
+    launcher = tmp / "launcher.py"  # V8 writes the dump where it was started
+    launcher.write_text(f"import os\nos.chdir({str(tmp)!r})\nos.execv({node!r}, ['node', '--perf-prof', '--no-write-protect-code-memory', 'hot.js'])\n")
+    profile = Profile(tmp, f"{sys.executable} {launcher}", "frequency = 1999\n[plugin:report]", duration="20s")
+    assert list(tmp.glob("jit-*.dump")), "node wrote no dump"
+    facts = profile.facts
+    assert facts["jit_dumps"] == 1 and "perf_maps" not in facts, facts
+    assert facts["unknown_pct"] < 2 and facts["rooted_pct"] > 95, facts
+    functions = profile.function_of()
+    inner = 0
+    for sample in profile.tables["samples"]:
+        leaf = next(iter(profile.frames(sample["stack"])), None)
+        inner += leaf is not None and "countDown" in functions[leaf["location"]] and "hot.js:2" in functions[leaf["location"]]
+    count = len(profile.tables["samples"])
+    assert inner > 0.4 * count, f"{inner} of {count} samples are in countDown"
+    # This V8 writes rubbish for the names of files: none of it may show.
+    strings = [row["text"] for row in profile.tables["strings"]]
+    files = {strings[row["file"]] for row in profile.tables["frames"] if "hot.js" in strings[row["function"]]}
+    assert files <= {"", str(tmp / "hot.js"), "hot.js"}, files
+
+
 if __name__ == "__main__":
     harness.main()
