@@ -49,6 +49,30 @@ int32_t heap_refuse(struct heap *heap, const char *why, const char *remedy)
 	return host->fail(host->ctx, PFC_ENOTSUP, "see the heap", why, remedy);
 }
 
+/* What mode = auto means: the sampler where the target is launched, else probes. */
+static int32_t choose_way(struct heap *heap)
+{
+	struct pfc_target target = { .struct_size = sizeof(target) };
+	struct memory *memory = heap->tier->memory;
+	bool is_launched =
+		heap->host->target(heap->host->ctx, &target) == PFC_OK && strcmp(target.kind, "command") == 0;
+
+	heap->way = &heap_way_preload;
+	if (memory->mode == MODE_UPROBES || (memory->mode == MODE_AUTO && !is_launched)) {
+#ifdef WITH_BPF
+		heap->way = &heap_way_uprobes;
+#else
+		heap->way = NULL;
+		snprintf(memory->lacks, sizeof(memory->lacks),
+			 "no heap: this profcore was built without BPF");
+		return heap_refuse(
+			heap, "this profcore was built without BPF, and so sees only heaps that it launches",
+			"install libbpf-dev, clang and bpftool, and build it again");
+#endif
+	}
+	return heap->way->probe(heap);
+}
+
 static int32_t heap_probe(struct tier *tier)
 {
 	struct heap *heap = tier->self;
@@ -58,17 +82,13 @@ static int32_t heap_probe(struct tier *tier)
 	if (tier->memory->mode == MODE_RESIDENT) {
 		return heap_refuse(heap, "mode = resident leaves it out", NULL);
 	}
-	if (tier->memory->mode == MODE_UPROBES) {
-		return heap_refuse(heap, "this version does not see the heap by probes yet", "mode = auto");
-	}
 	heap->stacks = host->extension(host->ctx, PFC_EXT_STACKS);
 	if (!heap->stacks || !PFC_HAS(heap->stacks, walk) || !PFC_HAS(heap->stacks, intern) ||
 	    !PFC_HAS(heap->stacks, name)) {
 		return heap_refuse(heap, "this host does not walk copied stacks",
 				   "use a newer profcore, on x86-64");
 	}
-	heap->way = &heap_way_preload;
-	return heap->way->probe(heap);
+	return choose_way(heap);
 }
 
 static int32_t open_session(struct heap *heap, enum heap_port port)
@@ -95,10 +115,11 @@ static int32_t heap_prepare(struct tier *tier)
 		return heap->host->fail(heap->host->ctx, PFC_ENOMEM, "prepare the heap's model",
 					"out of memory", NULL);
 	}
-	for (int port = 0; port < HEAP_PORTS && rc == PFC_OK; port++) {
+	rc = heap->way->prepare(heap);
+	for (int port = 0; port < HEAP_PORTS && rc == PFC_OK && !tier->is_off; port++) {
 		rc = open_session(heap, port);
 	}
-	return rc == PFC_OK ? heap->way->prepare(heap) : rc;
+	return rc;
 }
 
 static uint64_t anon_now(const struct heap *heap)
@@ -119,16 +140,25 @@ static int32_t heap_start(struct tier *tier, uint64_t t0_ns)
 
 	heap->t0_ns = t0_ns;
 	heap->model.t0_ns = t0_ns;
+	heap->anon_first = anon_now(heap);
 	if (heap->host->window(heap->host->ctx, &window) == PFC_OK && window.duration_ns) {
 		heap->model.old_ns = (uint64_t)(heap_leak_age((double)window.duration_ns / 1e9) * 1e9);
 	}
-	return PFC_OK;
+	return heap->way->start ? heap->way->start(heap) : PFC_OK;
+}
+
+uint64_t heap_growth(const struct heap *heap)
+{
+	uint64_t before = heap->way->starts_late ? heap->anon_first : 0;
+
+	return heap->anon_peak > before ? heap->anon_peak - before : 0;
 }
 
 static void watch_coverage(struct heap *heap)
 {
 	uint64_t anon = anon_now(heap);
 
+	heap->anon_first = heap->anon_first ? heap->anon_first : anon;
 	if (anon > heap->anon_peak) {
 		heap->anon_peak = anon;
 		heap->live_at_peak = heap->model.live_bytes;
@@ -154,6 +184,13 @@ static int32_t heap_tick(struct tier *tier, uint64_t now_ns)
 	rc = heap_write_totals(heap, now_ns);
 	heap->host->metric(heap->host->ctx, "heap", heap->model.live_bytes > 0 ? heap->model.live_bytes : 0);
 	return rc;
+}
+
+static int heap_fd(struct tier *tier, uint32_t index)
+{
+	struct heap *heap = tier->self;
+
+	return index == 0 && heap->way->fd ? heap->way->fd(heap) : -1;
 }
 
 static uint64_t heap_due(struct tier *tier)
@@ -249,7 +286,9 @@ static int32_t finish_sessions(struct heap *heap)
 			     : PFC_ENODATA;
 		if (rc == PFC_ENODATA) {
 			tier_absent(heap->tier->memory, heap_ports[port],
-				    heap->unseen[0] ? heap->unseen : none[port]);
+				    heap->unseen[0]                           ? heap->unseen
+				    : port == HEAP_IN_USE && heap->no_live[0] ? heap->no_live
+									      : none[port]);
 			rc = PFC_OK;
 		}
 	}
@@ -274,6 +313,16 @@ static void state_facts(struct heap *heap)
 		return;
 	}
 	writer->fact_text(writer->ctx, "heap_allocator", heap->allocator);
+	if (heap->no_live[0]) {
+		snprintf(lack, sizeof(lack), "no heap in use: %.230s", heap->no_live);
+		writer->fact_text(writer->ctx, "heap_in_use_unseen", heap->no_live);
+		writer->fact_text(writer->ctx, "partial", lack);
+		return;
+	}
+	if (heap->partly[0]) {
+		writer->fact_text(writer->ctx, "heap_unexplained", heap->partly);
+		writer->fact_text(writer->ctx, "partial", heap->partly);
+	}
 	writer->fact_number(writer->ctx, "heap_live_bytes", heap->model.live_bytes);
 	writer->fact_number(writer->ctx, "heap_peak_bytes", heap->model.peak_bytes);
 	writer->fact_number(writer->ctx, "heap_unattributed_bytes", heap->unattributed_bytes);
@@ -282,10 +331,10 @@ static void state_facts(struct heap *heap)
 		writer->fact_text(writer->ctx, "heap_note",
 				  "memory came into use, none of it by malloc: the program maps its own");
 	}
-	if (heap->anon_peak > GROWTH_MIN) {
+	if (heap_growth(heap) > GROWTH_MIN) {
 		writer->fact_number(writer->ctx, "heap_coverage_pct",
-				    100 * heap->live_at_peak / (double)heap->anon_peak);
-		writer->fact_number(writer->ctx, "heap_coverage_of_bytes", (double)heap->anon_peak);
+				    100 * heap->live_at_peak / (double)heap_growth(heap));
+		writer->fact_number(writer->ctx, "heap_coverage_of_bytes", (double)heap_growth(heap));
 	}
 }
 
@@ -300,7 +349,9 @@ static int32_t heap_finish(struct tier *tier)
 	rc = heap_write_totals(heap, heap->t1_ns);
 	heap->way->judge(heap);
 	state_facts(heap);
-	emit_in_use(heap);
+	if (!heap->no_live[0]) {
+		emit_in_use(heap);
+	}
 	find_rows(heap);
 	evidence = heap_evidence_make(heap);
 	if (!evidence) {
@@ -344,6 +395,7 @@ const struct tier_calls tier_heap = { .name = "heap",
 				      .probe = heap_probe,
 				      .prepare = heap_prepare,
 				      .start = heap_start,
+				      .fd = heap_fd,
 				      .tick = heap_tick,
 				      .due = heap_due,
 				      .stop = heap_stop,

@@ -39,8 +39,11 @@ struct heap;
 
 /** How samples are had. NULL callbacks count as done. */
 struct heap_way {
+	bool starts_late;                    /* what was allocated before the window is not known */
 	int32_t (*probe)(struct heap *heap); /* writes the line of the plan, or heap_refuse */
 	int32_t (*prepare)(struct heap *heap);
+	int32_t (*start)(struct heap *heap); /* heap->t0_ns is set */
+	int (*fd)(struct heap *heap);        /* to wait for; NULL: none */
 	void (*tick)(struct heap *heap, uint64_t now_ns);
 	void (*stop)(struct heap *heap);   /* heap->t1_ns is set */
 	void (*settle)(struct heap *heap); /* take in the rest, find out what lives */
@@ -60,6 +63,7 @@ struct heap {
 	uint64_t period_bytes;
 	uint64_t t0_ns, t1_ns;
 	uint64_t due_ns, totals_ns;
+	struct heap_probed *probed; /* by probes */
 	/* by the sampler */
 	struct heap_file file;
 	struct heap_reader *reader;
@@ -76,8 +80,10 @@ struct heap {
 	uint64_t anon_first, anon_peak;
 	double live_at_peak;
 	char allocator[64];
-	char blind[256];  /* why it may be that nothing is seen, as the program's file tells */
-	char unseen[256]; /* why nothing is known of the heap; "" when something is */
+	char blind[256];   /* why it may be that nothing is seen, as the program's file tells */
+	char no_live[256]; /* why it is not known what is in use, nor what leaks; "" */
+	char partly[256];  /* why much of the heap may be unseen; "" */
+	char unseen[256];  /* why nothing is known of the heap; "" when something is */
 };
 
 /** A sample of a site into one of the stack artifacts. */
@@ -86,6 +92,9 @@ void heap_emit(struct heap *heap, enum heap_port port, const struct heap_site *s
 
 /** The heap cannot be had by the way that was asked for: the tier is off where the mode is auto, else a failure. */
 int32_t heap_refuse(struct heap *heap, const char *why, const char *remedy);
+
+/** The most anonymous RSS, as far as samples could explain it. */
+uint64_t heap_growth(const struct heap *heap);
 
 /* ---- heap_take.c ---- */
 /** An allocation that was sampled. `stack` is what was copied of it, borrowed until return. */
@@ -98,6 +107,9 @@ void heap_take_tick(struct heap *heap, uint64_t now_ns);
 /** After the window. Not in stop: the core tells of the target's last mappings when all stages have stopped. */
 void heap_take_last(struct heap *heap);
 void heap_take_destroy(struct heap *heap);
+
+/* ---- probes/way.c ---- */
+extern const struct heap_way heap_way_uprobes;
 
 /* ---- heap_preload.c ---- */
 extern const struct heap_way heap_way_preload;

@@ -15,6 +15,8 @@ int heap_model_init(struct heap_model *model, double period_bytes, uint64_t temp
 	memset(model, 0, sizeof(*model));
 	model->period_bytes = period_bytes;
 	model->temporary_ns = temporary_ns;
+	model->scale = 1;
+	model->death_scale = 1;
 	model->object_free = NONE;
 	model->site_heads = malloc(HEAP_HEADS * sizeof(*model->site_heads));
 	model->object_heads = malloc(HEAP_HEADS * sizeof(*model->object_heads));
@@ -94,21 +96,24 @@ static void enter(struct heap_model *model, const struct heap_object *object)
 	struct heap_site *site = &model->sites[object->site];
 	struct heap_process_sum *process = heap_model_process(model, site->pid);
 	struct heap_histogram *histogram = heap_histogram_of_thread(model, object->thread);
-	double weight = (double)object->size / heap_chance(model, (double)object->size);
+	double weight = object->scale * (double)object->size / heap_chance(model, (double)object->size);
 
-	heap_sum_add(model, &site->allocated, (double)object->size);
-	heap_sum_add(model, &site->live, (double)object->size);
+	heap_sum_add(model, &site->allocated, (double)object->size, object->scale);
+	heap_sum_add(model, &site->live, (double)object->size, object->scale);
 	if (object->thread != NONE) {
-		heap_sum_add(model, &model->threads[object->thread].allocated, (double)object->size);
+		heap_sum_add(model, &model->threads[object->thread].allocated, (double)object->size,
+			     object->scale);
 		model->threads[object->thread].live_bytes += weight;
 	}
 	if (process) {
-		heap_sum_add(model, &process->allocated, (double)object->size);
-		heap_sum_add(model, &process->live, (double)object->size);
+		heap_sum_add(model, &process->allocated, (double)object->size, object->scale);
+		heap_sum_add(model, &process->live, (double)object->size, object->scale);
 	}
 	if (histogram) {
-		heap_sum_add(model, &histogram->made[heap_class(object->size)], (double)object->size);
-		heap_sum_add(model, &histogram->live[heap_class(object->size)], (double)object->size);
+		heap_sum_add(model, &histogram->made[heap_class(object->size)], (double)object->size,
+			     object->scale);
+		heap_sum_add(model, &histogram->live[heap_class(object->size)], (double)object->size,
+			     object->scale);
 	}
 	model->live_bytes += weight;
 	model->live_objects++;
@@ -120,17 +125,18 @@ static void leave(struct heap_model *model, const struct heap_object *object)
 	struct heap_site *site = &model->sites[object->site];
 	struct heap_process_sum *process = heap_model_process(model, site->pid);
 	struct heap_histogram *histogram = heap_histogram_of_thread(model, object->thread);
-	double weight = (double)object->size / heap_chance(model, (double)object->size);
+	double weight = object->scale * (double)object->size / heap_chance(model, (double)object->size);
 
-	heap_sum_take(model, &site->live, (double)object->size);
+	heap_sum_take(model, &site->live, (double)object->size, object->scale);
 	if (object->thread != NONE) {
 		model->threads[object->thread].live_bytes -= weight;
 	}
 	if (process) {
-		heap_sum_take(model, &process->live, (double)object->size);
+		heap_sum_take(model, &process->live, (double)object->size, object->scale);
 	}
 	if (histogram) {
-		heap_sum_take(model, &histogram->live[heap_class(object->size)], (double)object->size);
+		heap_sum_take(model, &histogram->live[heap_class(object->size)], (double)object->size,
+			      object->scale);
 	}
 	model->live_objects--;
 	model->live_bytes = model->live_objects ? model->live_bytes - weight : 0; /* no rests of rounding */
@@ -141,18 +147,19 @@ static void count_death(struct heap_model *model, const struct heap_object *obje
 	struct heap_site *site = &model->sites[object->site];
 	struct heap_process_sum *process = heap_model_process(model, site->pid);
 	struct heap_histogram *histogram = heap_histogram_of_thread(model, object->thread);
-	double count = 1 / heap_chance(model, (double)object->size);
+	double scale = object->scale * model->death_scale;
+	double count = scale / heap_chance(model, (double)object->size);
 
-	heap_sum_add(model, &site->freed, (double)object->size);
+	heap_sum_add(model, &site->freed, (double)object->size, scale);
 	if (age_ns < model->temporary_ns) {
 		site->temporary_bytes += count * (double)object->size;
 		site->temporary_count += count;
 	}
 	if (process) {
-		heap_sum_add(model, &process->freed, (double)object->size);
+		heap_sum_add(model, &process->freed, (double)object->size, scale);
 	}
 	if (histogram) {
-		heap_sum_add(model, &histogram->freed[heap_class(age_ns)], (double)object->size);
+		heap_sum_add(model, &histogram->freed[heap_class(age_ns)], (double)object->size, scale);
 	}
 	if (model->t0_ns && object->born_ns >= model->t0_ns && model->old_ns && age_ns > model->old_ns) {
 		site->old_deaths++;
@@ -167,7 +174,8 @@ static void bury(struct heap_model *model, struct heap_object *object, uint64_t 
 
 	leave(model, object);
 	count_death(model, object, age_ns);
-	*ret = (struct heap_death){ object->size, object->born_ns, age_ns, object->site, object->thread };
+	*ret = (struct heap_death){ object->size, object->born_ns, age_ns, object->scale * model->death_scale,
+				    object->site, object->thread };
 	forget_object(model, object);
 }
 
@@ -188,6 +196,7 @@ struct heap_object *heap_model_alloc(struct heap_model *model, uint64_t id, int3
 	}
 	object->size = size;
 	object->born_ns = time_ns;
+	object->scale = (float)model->scale;
 	object->thread = heap_model_thread_of(model, pid, tid);
 	object->site = site;
 	if (site != HEAP_NO_SITE) {
@@ -243,6 +252,15 @@ void heap_model_drop(struct heap_model *model, struct heap_object *object)
 		leave(model, object);
 	}
 	forget_object(model, object);
+}
+
+void heap_model_forget(struct heap_model *model)
+{
+	for (uint32_t i = 0; i < model->object_count; i++) {
+		if (model->objects[i].is_used) {
+			heap_model_drop(model, &model->objects[i]);
+		}
+	}
 }
 
 void heap_model_end(struct heap_model *model, int32_t pid)

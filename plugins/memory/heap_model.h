@@ -47,6 +47,7 @@ struct heap_object {
 	uint32_t site;
 	uint32_t next;
 	uint32_t thread;
+	float scale; /* for how many like it it stands, beside what its size says */
 	bool is_used, is_marked;
 };
 
@@ -74,6 +75,9 @@ struct heap_process_sum {
 
 struct heap_model {
 	double period_bytes; /* 0: every call is recorded */
+	double scale; /* what is taken in stands for so many; 1, but where a part of the time was seen */
+	double scale_error; /* relative standard error of these */
+	double death_scale; /* and its death for so many times more */
 	uint64_t temporary_ns;
 	uint64_t t0_ns, old_ns; /* window's start; the age of the leak verdict */
 	struct heap_site *sites;
@@ -101,8 +105,8 @@ void heap_model_finish(struct heap_model *model);
 
 /** p of an object of this size, and what it adds to a sum. */
 double heap_chance(const struct heap_model *model, double size);
-void heap_sum_add(const struct heap_model *model, struct heap_sum *sum, double size);
-void heap_sum_take(const struct heap_model *model, struct heap_sum *sum, double size);
+void heap_sum_add(const struct heap_model *model, struct heap_sum *sum, double size, double scale);
+void heap_sum_take(const struct heap_model *model, struct heap_sum *sum, double size, double scale);
 
 /** The 95 % interval of a sum's bytes. */
 void heap_sum_interval(const struct heap_sum *sum, double *ret_low, double *ret_high);
@@ -129,6 +133,7 @@ void heap_model_place(struct heap_model *model, uint64_t id, uint32_t site);
 /** What a free was about, for whoever wants to keep it. */
 struct heap_death {
 	uint64_t size, born_ns, age_ns;
+	double scale;
 	uint32_t site, thread;
 };
 
@@ -148,6 +153,9 @@ void heap_model_drop(struct heap_model *model, struct heap_object *object);
 
 /** A process ended, and its memory is gone: drop what it had in use. */
 void heap_model_end(struct heap_model *model, int32_t pid);
+
+/** Drop all that is in use: what becomes of it will not be seen. */
+void heap_model_forget(struct heap_model *model);
 
 /** Note the peak, if this is one. */
 void heap_model_watch_peak(struct heap_model *model, uint64_t now_ns);

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #define RING_BYTES      (1ULL << 20) /* small, so that its pages are soon all there; in a burst the others help */
-#define BITS_SAMPLED    17 /* a million live samples: half a TiB in use at the default distance */
-#define BITS_EXHAUSTIVE 20 /* eight million live objects */
+#define BITS_SAMPLED    17           /* a million live samples: half a TiB in use at the default distance */
+#define BITS_EXHAUSTIVE 20           /* eight million live objects */
 #define PAGE            4096ULL
 
 static uint64_t place(uint64_t *at, uint64_t bytes)

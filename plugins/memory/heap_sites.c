@@ -18,9 +18,11 @@ double heap_chance(const struct heap_model *model, double size)
 	return chance > 0 ? chance : 1; /* no byte, no weight */
 }
 
-static void sum_change(const struct heap_model *model, struct heap_sum *sum, double size, double sign)
+/* A part of the time is as a smaller chance: p becomes p / scale. */
+static void sum_change(const struct heap_model *model, struct heap_sum *sum, double size, double sign,
+		       double scale)
 {
-	double p = heap_chance(model, size);
+	double p = heap_chance(model, size) / scale;
 
 	sum->bytes += sign * size / p;
 	sum->count += sign / p;
@@ -29,15 +31,15 @@ static void sum_change(const struct heap_model *model, struct heap_sum *sum, dou
 	sum->samples += sign > 0 ? 1 : (uint64_t)-1;
 }
 
-void heap_sum_add(const struct heap_model *model, struct heap_sum *sum, double size)
+void heap_sum_add(const struct heap_model *model, struct heap_sum *sum, double size, double scale)
 {
-	sum_change(model, sum, size, 1);
+	sum_change(model, sum, size, 1, scale);
 }
 
-void heap_sum_take(const struct heap_model *model, struct heap_sum *sum, double size)
+void heap_sum_take(const struct heap_model *model, struct heap_sum *sum, double size, double scale)
 {
 	if (sum->samples > 1) {
-		sum_change(model, sum, size, -1);
+		sum_change(model, sum, size, -1, scale);
 	} else {
 		memset(sum, 0, sizeof(*sum)); /* nothing left, and no rests of rounding either */
 	}

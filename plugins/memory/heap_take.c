@@ -52,7 +52,8 @@ static void settle(struct heap *heap, const struct heap_taken *taken, uint32_t s
 	}
 	if (site != HEAP_NO_SITE) {
 		heap_emit(heap, HEAP_CHURN, &heap->model.sites[site], taken->time_ns, taken->tid,
-			  (double)taken->size / heap_chance(&heap->model, (double)taken->size));
+			  heap->model.scale * (double)taken->size /
+				  heap_chance(&heap->model, (double)taken->size));
 	}
 	heap_model_place(&heap->model, taken->id, site);
 }
@@ -112,7 +113,7 @@ void heap_take_free(struct heap *heap, uint64_t id, int32_t tid, uint64_t time_n
 	}
 	if (heap_model_free(&heap->model, id, time_ns, &death) && death.age_ns < heap->model.temporary_ns) {
 		heap_emit(heap, HEAP_TEMPORARY, &heap->model.sites[death.site], death.born_ns, tid,
-			  (double)death.size / heap_chance(&heap->model, (double)death.size));
+			  death.scale * (double)death.size / heap_chance(&heap->model, (double)death.size));
 	}
 }
 

@@ -68,6 +68,12 @@ static const char *const passing[] = { "operator new",
 				       "strndup",
 				       "__strdup",
 				       "__GI___strdup",
+				       "__libc_malloc",
+				       "__libc_calloc",
+				       "__libc_realloc",
+				       "__libc_memalign",
+				       "__GI___libc_",
+				       "default_malloc",
 				       "posix_memalign",
 				       "aligned_alloc",
 				       "__GI__IO_file_doallocate" };
@@ -113,20 +119,36 @@ static void name_site(const struct heap *heap, const struct heap_site *site, con
 	}
 }
 
+/* What is seen of a part of the time has the error of that part too. */
+static void widen(const struct heap *heap, double bytes, double *low, double *high)
+{
+	double error = 1.96 * heap->model.scale_error * bytes;
+
+	if (error > 0) {
+		*low = bytes - sqrt((bytes - *low) * (bytes - *low) + error * error);
+		*low = *low > 0 ? *low : 0;
+		*high = bytes + sqrt((*high - bytes) * (*high - bytes) + error * error);
+	}
+}
+
 static int32_t write_site(struct heap *heap, const struct heap_site *site, uint32_t function, uint32_t module)
 {
-	double live_low, live_high, low, high;
+	double live = site->live.bytes, peak = site->peak_bytes, live_low, live_high, low, high;
 	uint64_t key = site->row == UINT32_MAX ? 0 : site->row;
 
 	heap_sum_interval(&site->live, &live_low, &live_high);
 	heap_sum_interval(&site->allocated, &low, &high);
+	widen(heap, site->allocated.bytes, &low, &high);
+	if (heap->no_live[0]) {
+		live = peak = live_low = live_high = NAN;
+	}
 	{
 		const void *row[] = { &site->pid,
 				      &key,
 				      &function,
 				      &module,
 				      &site->allocated.samples,
-				      &site->live.bytes,
+				      &live,
 				      &live_low,
 				      &live_high,
 				      &site->allocated.bytes,
@@ -134,7 +156,7 @@ static int32_t write_site(struct heap *heap, const struct heap_site *site, uint3
 				      &high,
 				      &site->allocated.count,
 				      &site->temporary_bytes,
-				      &site->peak_bytes };
+				      &peak };
 
 		return tables_add(&heap->tier->memory->tables, TABLE_HEAP_SITES, row);
 	}
@@ -179,6 +201,9 @@ static int32_t write_sites(struct heap *heap, const struct heap_evidence *eviden
 		function_row = tables_string(tables, function);
 		module_row = tables_string(tables, module);
 		rc = write_site(heap, site, function_row, module_row);
+		if (heap->no_live[0]) {
+			continue;
+		}
 		heap_leak_judge(&evidence[i], &judged);
 		if (rc == PFC_OK && judged.verdict != HEAP_STEADY) {
 			rc = write_leak(heap, site, function_row, module_row, &judged);
@@ -186,8 +211,10 @@ static int32_t write_sites(struct heap *heap, const struct heap_evidence *eviden
 		leaks += judged.verdict == HEAP_LEAK;
 		too_short += judged.verdict == HEAP_TOO_SHORT;
 	}
-	tables->writer->fact_number(tables->writer->ctx, "leaks", leaks);
-	tables->writer->fact_number(tables->writer->ctx, "leaks_too_short_to_tell", too_short);
+	if (!heap->no_live[0]) {
+		tables->writer->fact_number(tables->writer->ctx, "leaks", leaks);
+		tables->writer->fact_number(tables->writer->ctx, "leaks_too_short_to_tell", too_short);
+	}
 	return rc;
 }
 

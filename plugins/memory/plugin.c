@@ -231,6 +231,10 @@ static int32_t finish(void *ctx)
 	int32_t rc = PFC_OK;
 
 	plan_keep(&self->memory.plan, self->memory.tables.writer);
+	if (self->memory.lacks[0]) {
+		self->memory.tables.writer->fact_text(self->memory.tables.writer->ctx, "partial",
+						      self->memory.lacks);
+	}
 	FOR_TIERS(self, finish, tier)
 	for (size_t i = 0; i < TIERS && rc == PFC_OK; i++) {
 		for (const char *const *port = self->tiers[i].calls->ports;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/text.h"
+#include "tier.h"
 
 /* Descriptors kept: beyond so many processes the files are opened for each read. */
 #define KEPT_PROCESSES 2000
@@ -189,6 +190,9 @@ static int32_t take_events(struct processes *processes)
 
 	while (rc == PFC_OK && processes->service->next(processes->service->ctx, &event) == PFC_OK) {
 		rc = take_event(processes, &event);
+		if (processes->watcher && processes->watcher->event) {
+			processes->watcher->event(processes->watcher->ctx, &event);
+		}
 	}
 	return rc; /* next said PFC_EAGAIN, or the stream has ended: the target is no more */
 }

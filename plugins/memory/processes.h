@@ -25,7 +25,7 @@ struct process {
 	uint64_t gone_ns;
 	char name[64];
 	int status_fd, stat_fd, rollup_fd; /* -1 when not open */
-	uint64_t last_break; /* that it asked brk for; 0: not seen */
+	uint64_t last_break;               /* that it asked brk for; 0: not seen */
 	bool has_sample;
 	struct proc_status status; /* as last read */
 	struct proc_stat stat;
@@ -36,7 +36,10 @@ struct process {
 	uint64_t rollup_cost_ns; /* of that read */
 };
 
+struct process_watcher;
+
 struct processes {
+	const struct process_watcher *watcher; /* NULL: none */
 	const struct pfc_host *host;
 	const struct pfc_target_service *service; /* NULL: the host has none, the list is asked for */
 	struct process *items;

@@ -141,7 +141,10 @@ static int32_t resident_prepare(struct tier *tier)
 	struct resident *self = tier->self;
 	struct pfc_target target = { .struct_size = sizeof(target) };
 	struct group_values values;
-	int32_t rc = processes_open(&self->processes, host);
+	int32_t rc;
+
+	self->processes.watcher = &tier->memory->watcher;
+	rc = processes_open(&self->processes, host);
 
 	if (rc != PFC_OK) {
 		return rc;

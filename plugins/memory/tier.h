@@ -25,12 +25,20 @@ enum memory_mode { MODE_AUTO, MODE_RESIDENT, MODE_PRELOAD, MODE_UPROBES }; /* in
 struct tier;
 struct processes;
 
+/** Someone who is told of each of the target's processes and mappings as they become known. */
+struct process_watcher {
+	void *ctx;
+	void (*event)(void *ctx, const struct pfc_target_event *event); /* NULL: nobody */
+};
+
 /** What the tiers share. */
 struct memory {
 	const struct pfc_host *host;
 	enum memory_mode mode;
 	struct plan plan;
-	struct tables tables;        /* profcore.memory/1, declared before any tier is prepared */
+	struct tables tables;           /* profcore.memory/1, declared before any tier is prepared */
+	struct process_watcher watcher; /* set in probe, told from prepare on */
+	char lacks[256]; /* what was wanted and could not be had at all: the timeline is partial; "" */
 	struct processes *processes; /* kept by the tier `resident`, which comes first */
 	uint64_t t0_ns, t1_ns;
 	struct tier *tiers;

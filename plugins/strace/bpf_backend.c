@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "lib/bpf/words.h"
 #include "bpf_state.h"
 #include "lib/folder.h"
 #include "programs.skel.h"
@@ -23,28 +24,19 @@
 #define CLOSE_PASSES 64
 /* A record is dated before it is published. */
 #define IN_FLIGHT_NS (20 * 1000000ull)
-/* The inode of the first pid namespace (PROC_PID_INIT_INO in the kernel's proc_ns.h). */
-#define FIRST_PID_NAMESPACE 4026531836ul
 
 /* ---- what this kernel has ---- */
 
 static int bpf_probe(struct tracer *tracer, struct refusal *refusal)
 {
 	struct bpf_map_create_opts opts = { .sz = sizeof(opts) };
-	struct stat st;
+	const char *why, *hint;
 	int fd;
 
 	(void)tracer;
-	if (access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
-		return refusal_set(refusal, PFC_ENOTSUP, "read the kernel's types",
-				   "this kernel has no /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF)",
-				   "set backend = perf or backend = ptrace");
-	}
-	if (stat("/proc/self/ns/pid", &st) != 0 || st.st_ino != FIRST_PID_NAMESPACE) {
-		return refusal_set(
-			refusal, PFC_ENOTSUP, "tell processes apart by BPF",
-			"profcore runs in a pid namespace of its own and knows other ids than the kernel",
-			"run profcore on the host (docker run --pid=host), or set backend = ptrace");
+	if (!bpf_words_usable(&why, &hint)) {
+		return refusal_set(refusal, PFC_ENOTSUP, "observe by BPF", why,
+				   hint ? hint : "set backend = perf or backend = ptrace");
 	}
 	fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "probe", 0, 0, (uint32_t)sysconf(_SC_PAGESIZE), &opts);
 	if (fd < 0) {

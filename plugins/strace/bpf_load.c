@@ -4,7 +4,6 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/bpf/words.h"
 #include "bpf_state.h"
 #include "names.h"
 #include "programs.skel.h"
@@ -20,35 +20,14 @@
 #define CELLS_MAX   4096u
 #define CELLS_MIN   (KEY_COUNT + 512u)
 
-/* libbpf's last complaint, for the reason: it knows more than the error number. Of this process, which belongs to the stage. */
-static char last_words[160];
-
-__attribute__((format(printf, 2, 0))) static int keep_words(enum libbpf_print_level level, const char *format,
-							    va_list args)
-{
-	if (level == LIBBPF_WARN && last_words[0] == '\0') {
-		vsnprintf(last_words, sizeof(last_words), format, args);
-		last_words[strcspn(last_words, "\n")] = '\0';
-	}
-	return 0;
-}
-
 int bpf_refuse(struct refusal *refusal, int error, const char *what)
 {
 	char why[sizeof(refusal->why)];
-	bool is_permission = error == EPERM || error == EACCES;
 
-	snprintf(why, sizeof(why), "%s%s%s%s", strerror(error), last_words[0] ? ": " : "", last_words,
-		 is_permission
-			 ? " (BPF needs CAP_BPF and CAP_PERFMON, and lockdown=confidentiality forbids it)"
-			 : "");
-	return refusal_set(refusal,
-			   is_permission     ? PFC_EPERM
-			   : error == ENOMEM ? PFC_ENOMEM
-					     : PFC_ENOTSUP,
-			   what, why,
-			   is_permission ? "run as root, or set backend = ptrace"
-					 : "set backend = perf or backend = ptrace");
+	bpf_words_why(error, why, sizeof(why));
+	return refusal_set(refusal, bpf_words_status(error), what, why,
+			   bpf_words_status(error) == PFC_EPERM ? "run as root, or set backend = ptrace"
+								: "set backend = perf or backend = ptrace");
 }
 
 /* ---- what this kernel has ---- */
@@ -277,7 +256,7 @@ int bpf_load(struct bpf_state *state, struct refusal *refusal)
 	int cpus = libbpf_num_possible_cpus();
 	int rc;
 
-	libbpf_set_print(keep_words);
+	bpf_words_keep();
 	state->cpu_count = cpus > 0 ? (uint32_t)cpus : 1;
 	state->tgid_limit = read_pid_max();
 	state->slot_count = power_of_two(state->tracer->settings.threads);

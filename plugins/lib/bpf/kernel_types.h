@@ -3,8 +3,8 @@
  * The few members of the kernel's structs that the programs read, by name: libbpf finds where they really are when it loads them
  * (CO-RE). No dump of a kernel's types is needed.
  */
-#ifndef STRACE_BPF_KERNEL_TYPES_H
-#define STRACE_BPF_KERNEL_TYPES_H
+#ifndef LIB_BPF_KERNEL_TYPES_H
+#define LIB_BPF_KERNEL_TYPES_H
 
 #include <linux/bpf.h>
 #include <stdbool.h>

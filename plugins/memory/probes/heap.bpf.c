@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/*
+ * What runs in the kernel when a probe on an allocator's function is hit. A sample is decided on where memory is asked for: bytes
+ * are counted down to it, by exponential distances. Only a sampled call needs its result, and only an address in the table of
+ * samples makes a free more than a look-up.
+ */
+#include "kernel_types.h"
+
+#include <bpf/bpf_tracing.h>
+
+#include "shared.h"
+
+#define always_inline inline __attribute__((always_inline))
+
+char _license[] SEC("license") = "Dual MIT/GPL";
+
+/* ---- settings ---- */
+
+#define LOG_BITS 20 /* of the fraction of a logarithm */
+
+const volatile __u64 period_ln2 = 1;       /* mean distance of samples in bytes, times ln 2 */
+const volatile __u32 log2_table[257] = {}; /* log2(1 + i / 256) */
+
+__u32 is_counting = 0; /* calls are counted, and nothing else */
+__u32 epoch = 1;       /* of the table of samples: what an older one knows is not to be trusted */
+__u64 next_id = 1;
+
+/* ---- tables ---- */
+
+struct thread {
+	__u32 tid;
+	__u32 pending_function;
+	__u32 last_function; /* the last that was entered, and where: a function that jumps to another has its place */
+	__u32 reserved;
+	__u64 last_sp;
+	__u64 last_return;
+	__s64 countdown;
+	__u64 pending_id; /* of a sampled call that has not returned; 0: none */
+	__u64 pending_size;
+	__u64 pending_to;                  /* where it is told the result; 0: by the register */
+	__u64 pending_old, pending_old_id; /* what it frees if it succeeds */
+	__u64 time_ns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PROBE_THREADS);
+	__type(key, __u32);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PROBE_FUNCTIONS);
+	__type(key, __u32);
+	__type(value, struct probe_function);
+} functions SEC(".maps");
+
+struct live_key {
+	__u64 address;
+	__u64 tgid;
+};
+
+struct live {
+	__u64 id;
+	__u64 epoch;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct live_key);
+	__type(value, struct live);
+} live_objects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNT_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} ring SEC(".maps");
+
+static always_inline void count(__u32 which, __u64 more)
+{
+	__u64 *at = bpf_map_lookup_elem(&counters, &which);
+
+	if (at) {
+		*at += more;
+	}
+}
+
+/* ---- distances ---- */
+
+/* -ln(U) * period, for U uniform in (0, 1]. */
+static always_inline __s64 next_distance(void)
+{
+	__u32 random = bpf_get_prandom_u32();
+	__u32 exponent = 31, mantissa, at, fraction;
+	__u64 log2;
+
+	if (random == 0) {
+		random = 1;
+	}
+	for (int i = 0; i < 5; i++) { /* the highest bit to the top, by halves */
+		__u32 shift = 16u >> i;
+
+		if (random < 1u << (32 - shift)) {
+			random <<= shift;
+			exponent -= shift;
+		}
+	}
+	mantissa = random << 1;
+	at = mantissa >> 24 & 255;
+	fraction = mantissa & 0xffffff;
+	log2 = ((__u64)exponent << LOG_BITS) + log2_table[at] +
+	       (((__u64)(log2_table[at + 1] - log2_table[at]) * fraction) >> 24);
+	return (__s64)(((32ull << LOG_BITS) - log2) * period_ln2 >> LOG_BITS) + 1;
+}
+
+static always_inline bool is_due(struct thread *thread, __u64 size)
+{
+	thread->countdown -= size < 1ull << 62 ? (__s64)size : 1ll << 62;
+	if (thread->countdown >= 0) {
+		return false;
+	}
+	thread->countdown = next_distance();
+	return true;
+}
+
+/* ---- records ---- */
+
+#define PAGE 4096u
+
+struct alloc_record {
+	struct probe_record head;
+	__u8 stack[PROBE_STACK + PAGE]; /* the last page is room for the verifier's idea of the last copy */
+};
+
+/* Wake the reader when a quarter is full; else it comes by itself. */
+static always_inline __u64 ring_flags(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / 4
+		       ? BPF_RB_FORCE_WAKEUP
+		       : BPF_RB_NO_WAKEUP;
+}
+
+static always_inline void send_alloc(struct pt_regs *regs, const struct thread *thread, __u32 tgid)
+{
+	struct alloc_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	__u64 sp = regs->sp;
+	__u32 done = 0;
+
+	if (!record) {
+		count(COUNT_LOST_ALLOCS, 1);
+		return;
+	}
+	record->head.kind = PROBE_RECORD_ALLOC;
+	record->head.tgid = tgid;
+	record->head.tid = thread->tid;
+	record->head.time_ns = thread->time_ns;
+	record->head.id = thread->pending_id;
+	record->head.size = thread->pending_size;
+	record->head.regs[0] = regs->bx;
+	record->head.regs[1] = regs->bp;
+	record->head.regs[2] = regs->sp;
+	record->head.regs[3] = regs->ip;
+	record->head.regs[4] = regs->r12;
+	record->head.regs[5] = regs->r13;
+	record->head.regs[6] = regs->r14;
+	record->head.regs[7] = regs->r15;
+	for (int i = 0; i < 5; i++) { /* page by page, up to the first that is not there */
+		__u32 bytes = PAGE - ((sp + done) & (PAGE - 1));
+
+		if (done >= PROBE_STACK || bytes > PAGE ||
+		    bpf_probe_read_user(record->stack + done, bytes, (void *)(sp + done)) != 0) {
+			break;
+		}
+		done += bytes;
+	}
+	record->head.stack_bytes = done < PROBE_STACK ? done : PROBE_STACK;
+	bpf_ringbuf_submit(record, ring_flags());
+}
+
+static always_inline void send_end(__u32 kind, const struct thread *thread, __u32 tgid, __u64 id)
+{
+	struct probe_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+
+	if (!record) {
+		count(COUNT_LOST_FREES, 1);
+		return;
+	}
+	record->kind = kind;
+	record->stack_bytes = 0;
+	record->tgid = tgid;
+	record->tid = thread->tid;
+	record->time_ns = bpf_ktime_get_ns();
+	record->id = id;
+	record->size = 0;
+	bpf_ringbuf_submit(record, ring_flags());
+}
+
+/* ---- calls ---- */
+
+static always_inline struct thread *this_thread(__u32 tid)
+{
+	__u32 at = tid & (PROBE_THREADS - 1);
+	struct thread *thread = bpf_map_lookup_elem(&threads, &at);
+
+	if (thread && thread->tid != tid) {
+		thread->countdown = thread->tid ? thread->countdown : next_distance();
+		thread->tid = tid;
+		thread->last_sp = 0;
+		thread->pending_id = 0;
+	}
+	return thread;
+}
+
+/* Of another function of the same allocator: called by it, or jumped to. */
+static always_inline bool is_inside(struct pt_regs *regs, const struct probe_function *function, __u32 number,
+				    struct thread *thread)
+{
+	__u64 sp = regs->sp;
+	__u64 caller = 0;
+	__s64 distance;
+	bool jumped;
+
+	if (bpf_probe_read_user(&caller, sizeof(caller), (void *)sp) != 0) {
+		return false;
+	}
+	distance = (__s64)(caller - regs->ip);
+	if (distance >= function->near_low && distance < function->near_high) {
+		return true;
+	}
+	jumped = thread->last_sp == sp && thread->last_return == caller && thread->last_function != number;
+	thread->last_sp = jumped ? 0 : sp;
+	thread->last_return = caller;
+	thread->last_function = number;
+	return jumped;
+}
+
+static always_inline __u64 times(__u64 a, __u64 b)
+{
+	return a >> 32 || b >> 32 ? 0 : a * b; /* what overflows fails */
+}
+
+/* Frees a sampled object, if it is one. Returns its id, or 0. */
+static always_inline __u64 known(__u64 address, __u32 tgid)
+{
+	struct live_key key = { address, tgid };
+	struct live *live = bpf_map_lookup_elem(&live_objects, &key);
+
+	return live && live->epoch == epoch ? live->id : 0;
+}
+
+static always_inline void end_object(const struct thread *thread, __u64 address, __u32 tgid, __u64 id)
+{
+	struct live_key key = { address, tgid };
+
+	bpf_map_delete_elem(&live_objects, &key);
+	send_end(PROBE_RECORD_FREE, thread, tgid, id);
+}
+
+/* Whether the call's return is wanted. */
+static always_inline bool enter(struct pt_regs *regs, __u32 number)
+{
+	struct probe_function *function;
+	struct thread *thread;
+	__u64 size, old = 0, old_id = 0, to = 0;
+	__u64 di = regs->di, si = regs->si, dx = regs->dx, cx = regs->cx;
+	__u64 pid_tgid;
+	__u32 tgid;
+
+	/* Read here: the compiler would choose among addresses of registers, which the verifier does not allow. */
+	__asm__ volatile("" : "+r"(di), "+r"(si), "+r"(dx), "+r"(cx));
+	function = bpf_map_lookup_elem(&functions, &number);
+	if (!function) {
+		return false;
+	}
+	count(function->is_stepped ? COUNT_STEPPED : COUNT_HITS, 1);
+	if (is_counting) {
+		return false;
+	}
+	pid_tgid = bpf_get_current_pid_tgid();
+	tgid = pid_tgid >> 32;
+	thread = this_thread(pid_tgid);
+	if (!thread) {
+		return false;
+	}
+	if (is_inside(regs, function, number, thread)) {
+		count(COUNT_INSIDE, 1);
+		return false;
+	}
+	switch (function->kind) {
+	case PROBE_MALLOC:
+		size = di;
+		break;
+	case PROBE_CALLOC:
+		size = times(di, si);
+		break;
+	case PROBE_REALLOC:
+		old = di;
+		size = si;
+		break;
+	case PROBE_REALLOCARRAY:
+		old = di;
+		size = times(si, dx);
+		break;
+	case PROBE_ALIGNED:
+		size = si;
+		break;
+	case PROBE_MEMALIGN_TO:
+		to = di;
+		size = dx;
+		break;
+	case PROBE_RUST_REALLOC:
+		old = di;
+		size = cx;
+		break;
+	case PROBE_FREE:
+		old = di;
+		if (!old) {
+			return false;
+		}
+		count(COUNT_FREES, 1);
+		old_id = known(old, tgid);
+		if (old_id) {
+			end_object(thread, old, tgid, old_id);
+		}
+		return false;
+	default:
+		return false;
+	}
+	if (old) {
+		count(COUNT_FREES, 1);
+		old_id = known(old, tgid);
+		if (size == 0) { /* it frees */
+			if (old_id) {
+				end_object(thread, old, tgid, old_id);
+			}
+			return false;
+		}
+	}
+	count(COUNT_ALLOCS, 1);
+	count(COUNT_BYTES, size);
+	thread->pending_id = 0;
+	if (is_due(thread, size)) {
+		thread->pending_id = __sync_fetch_and_add(&next_id, 1);
+		thread->pending_size = size;
+		thread->pending_to = to;
+		thread->time_ns = bpf_ktime_get_ns();
+		count(COUNT_SAMPLES, 1);
+		send_alloc(regs, thread, tgid);
+	}
+	thread->pending_old = old;
+	thread->pending_old_id = old_id;
+	thread->pending_function = number;
+	return thread->pending_id || old_id;
+}
+
+static always_inline void leave(struct pt_regs *regs, __u32 number)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 tgid = pid_tgid >> 32;
+	struct thread *thread = this_thread(pid_tgid);
+	struct live_key key = { regs->ax, tgid };
+	struct live live;
+
+	count(COUNT_RETURNS, 1);
+	if (!thread || (!thread->pending_id && !thread->pending_old_id) ||
+	    thread->pending_function != number) {
+		return;
+	}
+	if (thread->pending_to && (regs->ax != 0 || bpf_probe_read_user(&key.address, sizeof(key.address),
+									(void *)thread->pending_to) != 0)) {
+		key.address = 0;
+	}
+	if (thread->pending_old_id && key.address) {
+		end_object(thread, thread->pending_old, tgid, thread->pending_old_id);
+	}
+	if (thread->pending_id && !key.address) {
+		count(COUNT_FAILED, 1);
+		send_end(PROBE_RECORD_FAILED, thread, tgid, thread->pending_id);
+	} else if (thread->pending_id) {
+		live = (struct live){ thread->pending_id, epoch };
+		if (bpf_map_update_elem(&live_objects, &key, &live, BPF_ANY) != 0) {
+			count(COUNT_LIVE_FULL, 1);
+			send_end(PROBE_RECORD_FAILED, thread, tgid, thread->pending_id);
+		}
+	}
+	thread->pending_id = 0;
+	thread->pending_old_id = 0;
+}
+
+/* ---- Linux 6.13 and newer: one program, which says at the entry whether it wants the return ---- */
+
+extern bool bpf_session_is_return(void) __ksym __weak;
+
+SEC("kprobe")
+int on_session(struct pt_regs *regs)
+{
+	if (bpf_session_is_return()) {
+		leave(regs, bpf_get_attach_cookie(regs));
+		return 0;
+	}
+	return !enter(regs, bpf_get_attach_cookie(regs));
+}
+
+/* ---- older ones: every return is seen ---- */
+
+SEC("kprobe")
+int on_enter(struct pt_regs *regs)
+{
+	enter(regs, bpf_get_attach_cookie(regs));
+	return 0;
+}
+
+SEC("kretprobe")
+int on_leave(struct pt_regs *regs)
+{
+	leave(regs, bpf_get_attach_cookie(regs));
+	return 0;
+}
