@@ -174,6 +174,32 @@ static bool take_line(char *text, char *line, struct symbol *ret)
 	return true;
 }
 
+/*
+ * Behind the kernel's own text, up to the first symbol there, lies code that it made while it runs: BPF programs and trampolines
+ * that were not there yet when the file was read. It is not the last function's.
+ */
+static void name_generated(struct symbols *symbols)
+{
+	static const char name[] = "generated code (BPF)";
+	char *names;
+
+	for (uint32_t i = 0; i < symbols->count; i++) {
+		struct symbol *row = &symbols->rows[i];
+
+		if (strcmp(symbols->names + row->name, "_einittext") != 0) {
+			continue;
+		}
+		names = realloc(symbols->names, symbols->name_bytes + sizeof(name));
+		if (names != NULL) {
+			memcpy(names + symbols->name_bytes, name, sizeof(name));
+			row->name = (uint32_t)symbols->name_bytes;
+			symbols->names = names;
+			symbols->name_bytes += sizeof(name);
+		}
+		return;
+	}
+}
+
 /* Keep the names of code only, one after the other: a fifth of the file. */
 static void pack_names(struct symbols *symbols)
 {
@@ -229,6 +255,7 @@ static int load_symbols(const char *path, struct symbols *ret)
 		return status != 0 ? status : PFC_EPERM;
 	}
 	symbols_sort(&symbols);
+	name_generated(&symbols);
 	pack_names(&symbols);
 	*ret = symbols;
 	return 0;

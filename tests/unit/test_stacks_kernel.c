@@ -19,6 +19,7 @@
 	"ffffffff81000000 T startup_64\n"                                                                    \
 	"ffffffff81001000 t do_work\n"                                                                       \
 	"ffffffff82000000 D some_data\n"                                                                     \
+	"ffffffff82001000 T _einittext\n"                                                                    \
 	"ffffffffc0400000 t veth_xmit\t[veth]\n"                                                             \
 	"ffffffffc0400800 t veth_poll\t[veth]\n"                                                             \
 	"ffffffffc0400900 r veth_table\t[veth]\n"                                                            \
@@ -83,6 +84,7 @@ START_TEST(test_functions_have_their_module)
 	check_place(0xffffffffc0400950, "veth_poll", "[veth]",
 		    MODULE_KERNEL_MODULE); /* data is no function */
 	check_place(0xffffffffc0600100, "nft_do_chain", "[nf_tables]", MODULE_KERNEL_MODULE);
+	check_place(0xffffffffa0001234, "generated code (BPF)", "[kernel]", MODULE_KERNEL);
 	check_place(0xffffffffc0a00040, "bpf_prog_6deef7357e7b4530_serve", "[kernel]", MODULE_KERNEL);
 	close_all();
 }
