@@ -18,6 +18,7 @@
 #include "plan/beside.h"
 #include "plan/stored.h"
 #include "run/effective.h"
+#include "run/keep.h"
 #include "run/loop.h"
 #include "run/measure.h"
 #include "run/progress.h"
@@ -141,7 +142,10 @@ static int open_folder(struct run *run, struct pfc_error *err)
 		rc = stored_manifest(run->settings->replay_of, &run->stored, err);
 		if (rc == 0) {
 			note_beside(run);
-			rc = transform_link_stored(run, err);
+			rc = keep_stored(run, err);
+		}
+		if (rc == 0) {
+			rc = keep_joined(run, err);
 		}
 		if (rc == 0) {
 			summary_merge_stored(run);

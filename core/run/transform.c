@@ -60,7 +60,8 @@ static const struct plan_input *find_lack(const struct run *run, const struct pl
 		const struct plan_input *input = &plan->inputs[i];
 		/* Of several `each` inputs a stage has an artifact by one: the plan leaves the others empty. */
 		bool is_other = input->port->multiplicity == PORT_EACH && input->edge_count == 0;
-		bool may_lack = input->port->optional || input->port->multiplicity == PORT_OPTIONAL || is_other;
+		bool may_lack =
+			input->port->optional || input->port->multiplicity == PORT_OPTIONAL || is_other;
 		bool any = false;
 
 		for (size_t e = 0; e < input->edge_count; e++) {
@@ -227,50 +228,4 @@ void transform_link_documents(struct run *run, const struct run_stage *stage)
 		}
 		free(name);
 	}
-}
-
-static int copy_file(const struct rundir *dir, int from_fd, const char *to, struct pfc_error *err)
-{
-	int to_fd = -1;
-	ssize_t copied = 1;
-	int rc = rundir_create_file(dir, to, &to_fd, err);
-
-	while (rc == 0 && copied > 0) {
-		copied = copy_file_range(from_fd, NULL, to_fd, NULL, 1u << 30, 0);
-		if (copied < 0) {
-			rc = error_errno(err, errno, "copy %s", to);
-		}
-	}
-	if (to_fd >= 0) {
-		close(to_fd);
-	}
-	return rc;
-}
-
-int transform_link_stored(struct run *run, struct pfc_error *err)
-{
-	for (const struct plan_stored *s = run->plan->stored; s != NULL; s = s->next) {
-		char link[64];
-		int fd = -1;
-		int rc;
-
-		if (s->folder != NULL) {
-			continue; /* of another run, where it stays */
-		}
-		rc = stored_open(run->settings->replay_of, s->path, &fd, err);
-
-		if (rc < 0) {
-			return rc;
-		}
-		/* The file that was opened, whatever stands at its path by now. */
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-		if (linkat(AT_FDCWD, link, run->dir->fd, s->path, AT_SYMLINK_FOLLOW) < 0) {
-			rc = copy_file(run->dir, fd, s->path, err);
-		}
-		close(fd);
-		if (rc < 0) {
-			return rc;
-		}
-	}
-	return 0;
 }

@@ -14,7 +14,4 @@ void transform_quit_finished(struct run *run);
 /** profiling/flamegraph_<run-id>_cpu.svg -> the document, for each output that asks for a link. */
 void transform_link_documents(struct run *run, const struct run_stage *stage);
 
-/** Replay: the stored artifacts become files of this run's folder too (hard links where possible, else copies). */
-int transform_link_stored(struct run *run, struct pfc_error *err);
-
 #endif

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Series of runs (--every, --keep), their folder, profiling/latest among many, and runs that were made side by side."""
 
+import configparser
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -220,6 +222,7 @@ def test_runs_side_by_side_are_analyzed_as_one(tmp):
         answers.append(analyze_with_latest(tmp, load))
     for answer in answers:
         check_joined(tmp, answer, mine, load)
+    check_joined_stands_alone(tmp, answers[-1], mine)
 
 
 def analyze_with_latest(tmp, run):
@@ -239,6 +242,68 @@ def check_joined(tmp, answer, mine, load):
     assert manifest["window"]["t1_ns"] == min(window["t1_ns"] for window in pair)
     assert answer["load"]["requests"] > 0 and answer["top_functions"], answer
     harness.check_in(load, answer["warnings"][0])
+
+
+# ---- the unit for systemd ----
+
+
+def unit_settings():
+    """{"Service": {"ExecStart": ...}, ...} of docs/profcore.service."""
+    unit = configparser.ConfigParser(interpolation=None, delimiters="=", comment_prefixes="#")
+    unit.optionxform = str
+    unit.read(harness.source_dir() / "docs" / "profcore.service")
+    return unit
+
+
+def test_unit_is_one_for_systemd(tmp):
+    harness.need_tool("systemd-analyze")
+    text = (harness.source_dir() / "docs" / "profcore.service").read_text()
+    path = tmp / "profcore.service"
+    path.write_text(text.replace("/usr/local/bin/profcore", str(harness.profcore_path())))
+    result = harness.run(["systemd-analyze", "verify", path], env={"SYSTEMD_LOG_LEVEL": "warning"}).ok()
+    assert "profcore.service" not in result.out + result.err, result.describe()
+
+
+def test_command_of_the_unit_with_its_rights(tmp):
+    """ExecStart with what the unit leaves of root's rights, on a process of another user; SIGTERM as systemd sends it."""
+    harness.need("root")
+    harness.need_tool("setpriv")
+    service = unit_settings()["Service"]
+    assert service["KillMode"] == "mixed" and service["NoNewPrivileges"] == "yes", dict(service)
+    words = shlex.split(service["ExecStart"])
+    assert words[:3] == ["/usr/local/bin/profcore", "-c", "/etc/profcore/service.ini"], words
+    rights = ",".join("+" + name.lower().removeprefix("cap_") for name in service["CapabilityBoundingSet"].split())
+    other = subprocess.Popen(["setpriv", "--reuid", "65534", harness.workload("split"), "60"], stdout=subprocess.DEVNULL)
+    config = tmp / "service.ini"
+    config.write_text(f"[run]\nduration = 1s\n[target]\npid = {other.pid}\n[plugin:perf-cpu]\n[plugin:strace]\ncalls = all\n"
+                      "[plugin:memory]\n[plugin:report]\n")
+    limited = ["setpriv", f"--bounding-set=-all,{rights}", "--no-new-privs", str(harness.profcore_path()), "-c", str(config)]
+    series = subprocess.Popen([*limited, *words[3:]], cwd=tmp, stderr=subprocess.PIPE, text=True)
+    try:
+        harness.wait_until(lambda: runs(tmp), 30, "the first run")
+        series.send_signal(signal.SIGTERM)
+        _, err = series.communicate(timeout=30)
+        assert series.returncode == 0, err
+        first = runs(tmp)[0]
+        assert first["status"] == "complete" and first["series"]["every_ns"] == 300 * 10**9, first
+        harness.check_in("burn_", (tmp / "profiling" / first["run"] / "perf_report.cpu.txt").read_text())
+    finally:
+        other.kill()
+        other.wait()
+
+
+def check_joined_stands_alone(tmp, answer, mine):
+    """The runs that it was made from are removed: what it shows can be read and made again."""
+    for run in mine:
+        shutil.rmtree(tmp / "profiling" / run)
+    run = tmp / answer["run"]
+    listed = harness.profcore("artifact", "list", run, "--json").ok().json()
+    assert {"perf-cpu.stacks", "load-test.requests"} <= {entry["name"] for entry in listed}, listed
+    for entry in listed:
+        harness.profcore("artifact", "show", run, entry["name"], *(["--json"] if entry["path"].endswith(".pcol") else [])).ok()
+    again = harness.profcore_json("analyze", run, "--json", cwd=tmp)
+    assert again["load"]["requests"] == answer["load"]["requests"], again["load"]
+    assert again["top_functions"] == answer["top_functions"]
 
 
 if __name__ == "__main__":
