@@ -50,6 +50,7 @@ podman           the other engine
 crun             its runtime
 musl-tools       static programs of another libc
 strace           the counts that ours are compared with
+systemd          checks the unit for continuous runs
 linux-perf       stacks that ours are compared with
 bpftrace         probes that ours are compared with
 nginx-light      profiled under load
@@ -101,7 +102,7 @@ usage: ./profile.sh WORD [SECONDS] [ARGUMENT]...
   help             this text
 
 Every word but demo, test and help is one profcore command; the arguments after it are that command's own
-(profcore help COMMAND): --pid, --process, --url and so on.
+(profcore help COMMAND): --pid, --process, --container, --url and so on. Without any, what is measured is the demo of setup.
 TEXT
 }
 
@@ -203,6 +204,35 @@ packages_of_tests() {
 	fi
 }
 
+# Whether the arguments of a word say what to look at.
+names_target() {
+	local argument
+	for argument in "$@"; do
+		case $argument in
+		--pid* | --process* | --container* | --url* | -c | --config* | --help | -h | --) return 0 ;;
+		target.*=* | --set=target.*=* | load-test.url=* | --set=load-test.url=*) return 0 ;;
+		esac
+	done
+	return 1
+}
+
+# A word that says no target means the demo of `setup`, by the name and the port that its Compose file gives it.
+measure() {
+	local word=$1
+	local demo=${PROFCORE_DEMO_NAME:-web-forum}-app-1
+	local page=http://127.0.0.1:${PROFCORE_DEMO_PORT:-8080}/slow
+	shift
+	if names_target "$@"; then
+		profcore "$word" "$@"
+	elif [[ $word == load-test ]]; then
+		say "no --url: $page, the demo of setup"
+		profcore "$word" "$@" --url "$page"
+	else
+		say "no target: the container $demo, the demo of setup"
+		profcore "$word" "$@" --container "$demo"
+	fi
+}
+
 profcore() {
 	cd "$root"
 	exec "$build/core/profcore" "$@"
@@ -229,10 +259,15 @@ main() {
 		build_all
 		profcore setup "$@"
 		;;
-	flamegraph | cpu-profile | perf | memory-profile | strace | load-test | analyze)
+	flamegraph | cpu-profile | perf | memory-profile | strace | load-test)
 		install_packages "$build_packages"
 		build_all
-		profcore "$word" "$@"
+		measure "$word" "$@"
+		;;
+	analyze)
+		install_packages "$build_packages"
+		build_all
+		profcore analyze "$@"
 		;;
 	clean)
 		[[ -x $build/core/profcore ]] || die 0 "nothing is built, nothing to clean"

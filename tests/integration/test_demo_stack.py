@@ -12,6 +12,7 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import threading
 
 import docker_env
 import harness
@@ -50,6 +51,11 @@ class Stack:
         self.name = f"{self.project}-app-1"
         self.env = dict(engine.env(), PROFCORE_DEMO_PORT=self.port, PROFCORE_DEMO_NAME=self.project,
                         PROFCORE_RUST_NOFP_PORT=self.rust_port)
+
+    def door(self, word, *args, code=0):
+        """A word of profile.sh."""
+        result = harness.run([TREE / "profile.sh", word, *args], env=dict(self.env, PROFCORE_BUILD=harness.build_dir()), timeout=300)
+        return result.expect(code)
 
     def setup(self, output, *args, timeout=300):
         words = ["setup", "--file", COMPOSE, "--project", self.project, "--output", output, *args]
@@ -107,6 +113,33 @@ def rust_image(tmp):
     image("profcore-demo/rust-nofp", "Dockerfile.rust", context, "--build-arg", "PACKAGES=", "--build-arg", "KIND=nofp")
 
 
+def check_build_is_of_today():
+    """profile.sh would make it anew, in the middle of the tests."""
+    build = harness.build_dir()
+    if not (build / "profile.sh.options").exists():
+        shutil.copy(TREE / "meson_options.txt", build / "profile.sh.options")
+    if "no work to do" not in harness.run(["ninja", "-C", build, "-n"]).ok().out:
+        harness.skip("build", "the build folder is older than the tree")
+
+
+def every_word(stack, output):
+    """Each word of profile.sh that measures, without a target: on the demo, beside a load test as it was always done."""
+    kept = ["--set", f"run.output={output}"]
+    documents = {"flamegraph": "flamegraph.cpu.svg", "cpu-profile": "perf_report.cpu.txt", "perf": "perf_report.cpu.txt",
+                 "memory-profile": "memory_report.txt", "strace": "strace.txt"}
+    load = threading.Thread(target=stack.door, args=("load-test", "25", *kept))
+    load.start()
+    for word, document in documents.items():
+        result = stack.door(word, "1", *kept)
+        check_in(f"the container {stack.name}", result.err)
+        check_in(document, result.out)
+    text = stack.door("analyze", output / "latest").out
+    load.join()
+    latency = next(output.glob("*-load-test")) / "artifacts" / "load-test.requests.pcol"
+    assert latency.stat().st_size > 1000 and "report.txt" in text, text
+    check_in("slow page of the embedded demo", stack.door("help").out)
+
+
 def images():
     image("profcore-demo/backend", "Dockerfile.backend")
     image("profcore-demo/database", "Dockerfile.database", TREE / "docker")
@@ -116,12 +149,12 @@ def images():
 
 
 def test_setup_profile_clean(tmp):
+    check_build_is_of_today()
     images()
     stack = Stack()
     output = tmp / "runs"
     try:
-        args = ["-c", TREE / "configs" / "slow_endpoint_docker.ini"]
-        result = stack.setup(output, "--no-doctor", *args).ok()
+        result = stack.door("setup", "--project", stack.project, "--output", output, "--no-doctor")
         check_in(stack.name, result.out)
         check_in("(healthy)", result.out)
         assert stack.runs() == {stack.name: "running", f"{stack.project}-database-1": "running"}, stack.runs()
@@ -134,11 +167,12 @@ def test_setup_profile_clean(tmp):
         report, truth = profile(stack, tmp, "slow_endpoint_docker.ini", "--set", f"target.container={stack.name}", "--set",
                                 f"load-test.url=http://127.0.0.1:{stack.port}/slow?mode=db")
         assert truth["db"]["count"] > 0 and truth["db"]["ns"] > truth["work_cpu_ns"], truth["db"]
+        every_word(stack, output)
         profile_rust(stack, tmp)
 
         check_in("Do it" if os.isatty(0) else "--yes", profcore("clean", output, env=stack.env).expect(2).err)
         assert stack.runs(), "asked for nothing, it stops nothing"
-        profcore("clean", output, "--yes", env=stack.env).ok()
+        stack.door("clean", output, "--yes")
         assert not stack.runs()
         assert not list(output.iterdir()), list(output.iterdir())
     finally:
