@@ -104,11 +104,17 @@ static const char *level_word(int level, bool color)
 	}
 }
 
+/* Whether it is to be said now. A notice is heard like a warning. */
+static bool is_heard(int level)
+{
+	return (level == PFC_LOG_NOTICE ? PFC_LOG_WARNING : level) <= talk.level;
+}
+
 void log_line(int level, const char *origin, const char *text)
 {
 	char safe[2048];
 
-	if (level > talk.level) {
+	if (!is_heard(level)) {
 		return;
 	}
 	log_escape(safe, sizeof(safe), text);
@@ -130,7 +136,7 @@ void log_line(int level, const char *origin, const char *text)
 		char text[2048];                                \
 		va_list args;                                   \
                                                                 \
-		if ((at_level) > talk.level) {                     \
+		if (!is_heard(at_level)) {                      \
 			return;                                 \
 		}                                               \
 		va_start(args, format);                         \

@@ -33,7 +33,7 @@
 
 void loop_log(struct run *run, int level, const char *origin, const char *text)
 {
-	static const char *const words[] = { "", "error", "warning", "info", "debug" };
+	static const char *const words[] = { "", "error", "warning", "info", "debug", "notice" };
 	char safe[4200];
 
 	if (run->notes != NULL) {
@@ -44,7 +44,7 @@ void loop_log(struct run *run, int level, const char *origin, const char *text)
 	log_line(level, origin, text);
 	if (run->log != NULL) {
 		fprintf(run->log, "%10.3f %-7s %s: %s\n", (double)(clock_now() - run->began_ns) / 1e9,
-			words[level >= 0 && level <= 4 ? level : 0], origin, log_escape(safe, sizeof(safe), text));
+			words[level >= 0 && level <= PFC_LOG_NOTICE ? level : 0], origin, log_escape(safe, sizeof(safe), text));
 		fflush(run->log);
 	}
 }
@@ -167,7 +167,7 @@ static void on_log(struct run *run, struct run_stage *stage, const json_t *messa
 	int64_t level = protocol_int(message, "level");
 
 	if (stage->log_lines++ < LOG_LINES_MAX) {
-		loop_log(run, level >= PFC_LOG_ERROR && level <= PFC_LOG_DEBUG ? (int)level : PFC_LOG_INFO, stage->plan->name,
+		loop_log(run, level >= PFC_LOG_ERROR && level <= PFC_LOG_NOTICE ? (int)level : PFC_LOG_INFO, stage->plan->name,
 			 protocol_text(message, "text"));
 	}
 }

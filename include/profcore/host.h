@@ -31,6 +31,7 @@ enum pfc_log_level {
 	PFC_LOG_WARNING = 2, /* ends in ", continuing without X" or ", ignoring" */
 	PFC_LOG_INFO = 3,    /* shown with -v */
 	PFC_LOG_DEBUG = 4,   /* shown with -vv */
+	PFC_LOG_NOTICE = 5,  /* shown unless -q: what the user is to know before the window; INFO to a host that knows no 5 */
 };
 
 /** Verdict of a gate. */

@@ -304,14 +304,13 @@ static int32_t preload_probe(struct heap *heap)
 	}
 	if (heap->is_exhaustive) {
 		snprintf(what, sizeof(what),
-			 "heap: every allocation of dynamically linked programs, by a preloaded sampler");
-		snprintf(cost, sizeof(cost), "about 100 ns for each malloc and free");
+			 "heap: every allocation, by a sampler preloaded into dynamically linked programs");
+		snprintf(cost, sizeof(cost), "some 75 ns for a malloc and free");
 	} else {
 		snprintf(what, sizeof(what),
-			 "heap: one allocation in %llu KiB of dynamically linked programs, by a preloaded "
-			 "sampler",
+			 "heap: an allocation in %llu KiB, by a sampler preloaded into dynamically linked programs",
 			 (unsigned long long)(heap->period_bytes + 512) / 1024);
-		snprintf(cost, sizeof(cost), "2 to 6 ns for each malloc and free, 2 us for each sample");
+		snprintf(cost, sizeof(cost), "2 to 3 ns for a malloc and free, 1 us a sample");
 	}
 	plan_sees(&heap->tier->memory->plan, what, cost);
 	return PFC_OK;

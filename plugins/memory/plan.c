@@ -3,6 +3,10 @@
 #include "plan.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#define LINE_COLUMNS 82 /* of 100, "profcore: memory: " stands before */
+#define LEAD_COLUMNS 5
 
 static char *next_line(struct plan *plan, bool is_seen)
 {
@@ -32,14 +36,34 @@ void plan_lacks(struct plan *plan, const char *what, const char *why, const char
 	}
 }
 
+/* A line of the terminal's, with the rest of it on lines of their own, further in. */
+static void say(const struct pfc_host *host, const char *first, const char *text)
+{
+	char line[LINE_COLUMNS + 1];
+	const char *lead = first;
+
+	while (*text) {
+		int lead_bytes = snprintf(line, sizeof(line), "%-*s", LEAD_COLUMNS, lead);
+		size_t room = sizeof(line) - 1 - (size_t)lead_bytes, bytes = strlen(text);
+
+		if (bytes > room) {
+			for (bytes = room; bytes > 0 && text[bytes] != ' ';) {
+				bytes--;
+			}
+			bytes = bytes ? bytes : room; /* one long word */
+		}
+		snprintf(line + lead_bytes, sizeof(line) - (size_t)lead_bytes, "%.*s", (int)bytes, text);
+		host->log(host->ctx, PFC_LOG_NOTICE, line);
+		text += bytes;
+		text += *text == ' ';
+		lead = "";
+	}
+}
+
 void plan_log(const struct plan *plan, const struct pfc_host *host)
 {
-	char text[PLAN_LINE_BYTES + 16];
-
 	for (uint32_t i = 0; i < plan->count; i++) {
-		snprintf(text, sizeof(text), "%s %s", plan->lines[i].is_seen ? "sees" : "lacks",
-			 plan->lines[i].text);
-		host->log(host->ctx, PFC_LOG_INFO, text);
+		say(host, plan->lines[i].is_seen ? "sees" : "not", plan->lines[i].text);
 	}
 }
 

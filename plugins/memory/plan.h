@@ -28,7 +28,7 @@ void plan_sees(struct plan *plan, const char *what, const char *cost);
 /** What will not be seen, why, and how it could be had; remedy may be NULL. */
 void plan_lacks(struct plan *plan, const char *what, const char *why, const char *remedy);
 
-/** Tell the user. */
+/** Tell the user, on lines for a terminal of 100 columns. */
 void plan_log(const struct plan *plan, const struct pfc_host *host);
 
 /** Keep it as facts. */

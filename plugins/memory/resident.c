@@ -69,15 +69,13 @@ static int32_t resident_probe(struct tier *tier)
 				  "check that it still runs");
 	}
 	snprintf(what, sizeof(what),
-		 "RSS, its anonymous, file and shared parts, swap and faults of each process, %.3g times a "
-		 "second",
+		 "RSS, its anonymous, file and shared parts, swap, faults: %.3g times a second",
 		 1e9 / (double)self->interval_ns);
-	plan_sees(plan, what,
-		  "some 60 us of profcore's CPU for each process and sample; nothing of the target's");
+	plan_sees(plan, what, "60 us of profcore's CPU a process and time, nothing of the target's");
 	if (self->pss_share > 0) {
-		snprintf(what, sizeof(what), "PSS of each process, as often as %.3g %% of a CPU allows",
+		snprintf(what, sizeof(what), "PSS, as often as %.3g %% of a CPU allows",
 			 100 * self->pss_share);
-		plan_sees(plan, what, "3-4 us for each MiB of RSS, in which the process cannot map memory");
+		plan_sees(plan, what, "3-4 us a MiB, in which the process cannot map memory");
 	} else {
 		plan_lacks(plan, "PSS", "pss_budget is 0", NULL);
 	}

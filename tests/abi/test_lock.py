@@ -90,7 +90,7 @@ LEGAL = [
      "\tuint64_t lost;\n\tuint64_t more;\n\tuint64_t even_more;\n"),
     ("append to a draft", "ext/draft/stacks.h", "\tuint32_t reserved1;\n", "\tuint32_t reserved1;\n\tuint64_t flags2;\n"),
     ("append an enum value", "status.h", "PFC_ELOST = -15,", "PFC_ELOST = -15,\n\tPFC_ENEW = -16,"),
-    ("append a log level", "host.h", "PFC_LOG_DEBUG = 4,", "PFC_LOG_DEBUG = 4,\n\tPFC_LOG_TRACE = 5,"),
+    ("append a log level", "host.h", "PFC_LOG_DEBUG = 4,", "PFC_LOG_DEBUG = 4,\n\tPFC_LOG_TRACE = 6,"),
     ("raise the minor version", "version.h", "PFC_ABI_MINOR 0", "PFC_ABI_MINOR 7"),
     ("add a macro", "host.h", "/** Severity of a log line. */", "#define PFC_NEW 1\n"),
     ("add a struct", "host.h", "/** The host. */", "struct pfc_new {\n\tuint32_t struct_size;\n\tuint32_t kind;\n};\n"),

@@ -56,6 +56,21 @@ def test_an_output_that_is_not_made_is_absent_with_the_reason(tmp):
     assert "flamegraph[memory.heap]" in skipped, skipped
 
 
+def test_the_plan_is_told_before_the_window_without_asking(tmp):
+    config = tmp / "memory.ini"
+    config.write_text(CONFIG.format(seconds=1, output=tmp / "runs", command="sleep 1") + "maps = no\npss_budget = 0\n")
+    result = profcore("-c", config).ok()
+    told = result.err.splitlines()
+    plan = [line for line in told if line.startswith("profcore: memory: ")]
+    for word in ("sees RSS", "sees heap: an allocation in 512 KiB", "ns for a malloc and free", "not  PSS: pss_budget is 0"):
+        assert any(word in line for line in plan), (word, told)
+    assert max(len(line) for line in plan) <= 100, plan
+    log = (tmp / "runs" / "latest" / "logs" / "run.log").read_text().splitlines()
+    last = max(float(line.split()[0]) for line in log if " notice " in line)
+    assert result.seconds - last > 0.95, log  # a window of a second came after
+    assert not profcore("-q", "-c", config).ok().err.strip()
+
+
 def test_timeline_follows_the_program(tmp):
     truth_path = tmp / "truth.json"
     command = f"{harness.workload('grow')} --truth {truth_path} --way mmap --mib 48 --steps 24 --step-ms 40 --hold-ms 500"

@@ -97,13 +97,15 @@ static void talk_all(void)
 	log_info("three");
 	log_debug("four");
 	log_line(PFC_LOG_WARNING, "stage", "a\nb");
+	log_line(PFC_LOG_NOTICE, "stage", "five");
 }
 
 START_TEST(levels)
 {
 	char *text = said(talk_all);
 
-	ck_assert_str_eq(text, "profcore: error: one 1\nprofcore: warning: two\nprofcore: warning: stage: a\\x0ab\n");
+	ck_assert_str_eq(text, "profcore: error: one 1\nprofcore: warning: two\nprofcore: warning: stage: a\\x0ab\n"
+				 "profcore: stage: five\n");
 	free(text);
 	log_set_level(PFC_LOG_ERROR);
 	text = said(talk_all);
