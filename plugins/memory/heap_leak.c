@@ -3,6 +3,7 @@
 #include "heap_leak.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,9 +11,12 @@
 #define MIN_AGE_S     0.5
 #define MIN_SURVIVORS 6U
 #define LEAD          0.1 /* of the window: what is made at its start is warming up */
-#define LEAST_THIRD                                                                                          \
-	0.12 /* a third has 0.33 of a steady leak's births; with six of them one in two thousand has none of 18 */
-#define SIGNIFICANT 0.01 /* for all sites together */
+/* A steady leak has a third of its births in each third. Fewer than this share of them is another course, unless chance does that
+ * to a steady one as often as this: few objects are no evidence. The last third decides whether it still goes on. */
+#define LEAST_THIRD     0.12
+#define CHANCE_OF_THIRD 0.005
+#define CHANCE_OF_LAST  0.02
+#define SIGNIFICANT     0.01 /* for all sites together */
 
 double heap_leak_age(double window_s)
 {
@@ -43,6 +47,28 @@ static double poisson_at_most(double mean, uint64_t k)
 	return sum < 1 ? sum : 1;
 }
 
+/* P(at most k of n births in a third). */
+static double third_at_most(uint64_t n, uint64_t k)
+{
+	double term = exp((double)n * log(2.0 / 3.0));
+	double sum = term;
+
+	for (uint64_t i = 1; i <= k && i <= n; i++) {
+		term *= (double)(n - i + 1) / (double)i / 2; /* odds of one third to two thirds */
+		sum += term;
+	}
+	return sum;
+}
+
+/* Whether a third has too few births for a leak that went on through it. */
+static bool is_thin(const struct heap_evidence *evidence, unsigned third, double chance)
+{
+	uint64_t births = evidence->by_third[third];
+
+	return births == 0 || ((double)births < LEAST_THIRD * (double)evidence->survivors &&
+			       third_at_most(evidence->survivors, births) < chance);
+}
+
 static void estimate(const struct heap_evidence *evidence, struct heap_judgement *ret)
 {
 	double half = 1.96 * sqrt(evidence->survivor_variance);
@@ -66,7 +92,6 @@ static void conclude(struct heap_judgement *ret, enum heap_verdict verdict, cons
 
 void heap_leak_judge(const struct heap_evidence *evidence, struct heap_judgement *ret)
 {
-	double least = LEAST_THIRD * (double)evidence->survivors;
 	double chance;
 
 	memset(ret, 0, sizeof(*ret));
@@ -87,26 +112,25 @@ void heap_leak_judge(const struct heap_evidence *evidence, struct heap_judgement
 		ret->verdict = HEAP_TOO_SHORT;
 		return;
 	}
-	if ((double)evidence->by_third[2] < 1 || (double)evidence->by_third[2] < least) {
+	if (is_thin(evidence, 2, CHANCE_OF_LAST)) {
 		conclude(ret, HEAP_SETTLED, "what stays was made early in the window: it grew, then stopped");
-		return;
-	}
-	if ((double)evidence->by_third[1] < least || (double)evidence->by_third[0] < least) {
-		conclude(ret, HEAP_TOO_SHORT,
-			 "what stays was made in one part of the window: it grew, for how long cannot be "
-			 "told");
 		return;
 	}
 	/* If old objects still left after half a window more, on the average, so few would hardly have been seen to leave. */
 	chance = poisson_at_most(evidence->exposure_s / (evidence->window_s / 2), evidence->deaths) *
 		 (evidence->sites > 1 ? evidence->sites : 1);
+	if (chance > SIGNIFICANT && evidence->deaths * 10 > evidence->survivors) {
+		conclude(ret, HEAP_SLOW, "old objects leave, only late");
+		return;
+	}
+	if (is_thin(evidence, 1, CHANCE_OF_THIRD) || is_thin(evidence, 0, CHANCE_OF_THIRD)) {
+		conclude(ret, HEAP_TOO_SHORT,
+			 "what stays was made in one part of the window: it grew, for how long cannot be "
+			 "told");
+		return;
+	}
 	if (chance > SIGNIFICANT) {
-		if (evidence->deaths * 10 > evidence->survivors) {
-			conclude(ret, HEAP_SLOW, "old objects leave, only late");
-		} else {
-			conclude(ret, HEAP_TOO_SHORT,
-				 "it grew, but objects have not been watched for long enough");
-		}
+		conclude(ret, HEAP_TOO_SHORT, "it grew, but objects have not been watched for long enough");
 		return;
 	}
 	ret->verdict = HEAP_LEAK;
