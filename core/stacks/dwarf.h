@@ -14,7 +14,7 @@
 
 #define DWARF_CHAIN_MAX 128
 
-/** One function of a chain. Texts live until dwarf_resolve returns. */
+/** One function of a chain. Texts live until on_chain returns. */
 struct dwarf_frame {
 	const char *linkage_name; /* mangled; NULL: none is written down */
 	const char *name;         /* as in the source; NULL: none */
@@ -33,6 +33,11 @@ struct dwarf_request {
 	 * or an error. libdw itself never opens one: the name would be the target's choice.
 	 */
 	int (*open_common)(void *ctx, const char *build_id);
+	/*
+	 * Open a file with entries that were split off: the name as a skeleton gives it, NULL: the program's own collection. A
+	 * descriptor, or an error. The name is the target's choice, and where it may lie is the callee's.
+	 */
+	int (*open_split)(void *ctx, const char *name);
 	const uint64_t *addresses; /* ascending, virtual */
 	uint32_t count;
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "stacks/dwarf_entry.h"
 #include "stacks/dwarf_lines.h"
+#include "stacks/dwarf_split.h"
 #include "stacks/hash.h"
 
 #define DEPTH_MAX   256 /* nesting of scopes; the deepest seen in real programs is about 60 */
@@ -38,9 +39,12 @@ struct place {
 struct work {
 	const struct dwarf_request *request;
 	struct dwarf_file file;
-	struct place *places; /* one an address */
-	uint32_t *firsts;     /* of each unit's addresses */
-	struct scope *scopes; /* of the unit at hand; 0 is none */
+	struct dwarf_file *
+		entries_file; /* where the entries of the unit at hand are: file, or one that was split off */
+	struct dwarf_split *split; /* that one, open; NULL: none */
+	struct place *places;      /* one an address */
+	uint32_t *firsts;          /* of each unit's addresses */
+	struct scope *scopes;      /* of the unit at hand; 0 is none */
 	uint32_t scope_count, scope_room;
 	uint32_t unit; /* at hand */
 	uint64_t entries;
@@ -100,8 +104,9 @@ static void claim_addresses(struct work *work)
 		struct dwarf_unit *unit = &work->file.units[work->unit];
 		struct dwarf_entry root;
 
-		if (unit->type != DW_UT_compile && unit->type != DW_UT_partial) {
-			continue; /* types; and skeletons, whose code is described elsewhere */
+		if (unit->type != DW_UT_compile && unit->type != DW_UT_partial &&
+		    unit->type != DW_UT_skeleton) {
+			continue; /* types */
 		}
 		work->status = dwarf_unit_root(&work->file, unit, &root);
 		unit->has_root = work->status == 0;
@@ -139,7 +144,7 @@ static uint32_t claim_scope(struct work *work, const struct dwarf_unit *unit, co
 	work->scope = work->scope_count;
 	work->depth = depth;
 	work->any = false;
-	dwarf_entry_ranges(&work->file, unit, entry, claim_for_scope, work);
+	dwarf_entry_ranges(work->entries_file, unit, entry, claim_for_scope, work);
 	if (!work->any) {
 		return 0;
 	}
@@ -249,7 +254,7 @@ static int report(struct work *work, uint32_t index, const char *directory, stru
 		struct dwarf_frame *frame = &inner_first[count++];
 
 		if (!at->has_names) {
-			dwarf_entry_names(&work->file, at->at, &at->linkage_name, &at->name);
+			dwarf_entry_names(work->entries_file, at->at, &at->linkage_name, &at->name);
 			at->has_names = true;
 		}
 		frame->linkage_name = at->linkage_name;
@@ -286,6 +291,32 @@ static const char *directory_of(struct work *work, struct dwarf_unit *unit)
 		       : NULL;
 }
 
+/* The entries of a unit, its own or those of its split file. Without that file the functions are the symbol table's. */
+static int walk_entries(struct work *work, struct dwarf_unit *unit)
+{
+	struct dwarf_split *split;
+	int status;
+
+	work->entries_file = &work->file;
+	if (!unit->is_skeleton) {
+		return walk_unit(work, unit);
+	}
+	split = work->split = malloc(sizeof(*split));
+	if (split == NULL) {
+		return PFC_ENOMEM;
+	}
+	status = dwarf_split_open(work->request, &work->file, unit, split);
+	if (status == 0) {
+		status = dwarf_unit_load(&split->file, split->unit);
+	}
+	if (status != 0) {
+		return status == PFC_ENOMEM ? status : 0;
+	}
+	work->entries_file = &split->file;
+	status = walk_unit(work, split->unit);
+	return status == PFC_ENOTSUP || status == PFC_ECORRUPT ? 0 : status;
+}
+
 /* 0; PFC_ENOTSUP, PFC_ECORRUPT: this unit is for libdw; else an end to it all. */
 static int resolve_unit(struct work *work, uint32_t first, bool *is_done)
 {
@@ -297,7 +328,7 @@ static int resolve_unit(struct work *work, uint32_t first, bool *is_done)
 	work->scope_count = 1;
 	if (status == 0) {
 		directory = directory_of(work, unit);
-		status = walk_unit(work, unit);
+		status = walk_entries(work, unit);
 	}
 	if (status == 0 && unit->has_lines) {
 		status = dwarf_lines_run(&work->file, unit, directory, take_row, work, &lines);
@@ -308,6 +339,11 @@ static int resolve_unit(struct work *work, uint32_t first, bool *is_done)
 		is_done[i] = true;
 	}
 	dwarf_lines_finish(&lines);
+	if (work->split != NULL) {
+		dwarf_split_close(work->split);
+		free(work->split);
+		work->split = NULL;
+	}
 	return status;
 }
 

@@ -174,6 +174,16 @@ void dwarf_entry_read(const struct dwarf_unit *unit, const struct dwarf_abbrev *
 		case DW_AT_str_offsets_base:
 			ret->str_offsets_base = value;
 			break;
+		case DW_AT_GNU_ranges_base:
+			ret->ranges_base = value;
+			break;
+		case DW_AT_dwo_name:
+		case DW_AT_GNU_dwo_name:
+			ret->split_name = value;
+			break;
+		case DW_AT_GNU_dwo_id:
+			ret->split_id = value;
+			break;
 		case DW_AT_rnglists_base:
 			ret->rnglists_base = value;
 			break;
@@ -216,7 +226,8 @@ bool dwarf_value_address(struct dwarf_file *file, const struct dwarf_unit *unit,
 	*ret = value->number;
 	if (value->kind == DWARF_ADDRESS_INDEX) {
 		return value->number < UINT32_MAX &&
-		       dwarf_number_at(file, DWARF_ADDR, unit->addr_base + value->number * 8, 8, ret);
+		       dwarf_number_at(file->main != NULL ? file->main : file, DWARF_ADDR,
+				       unit->addr_base + value->number * 8, 8, ret);
 	}
 	return value->kind == DWARF_ADDRESS;
 }
@@ -269,6 +280,11 @@ static void keep_root(struct dwarf_file *file, struct dwarf_unit *unit, const st
 	unit->addr_base = root->addr_base.number;
 	unit->str_offsets_base = root->str_offsets_base.number;
 	unit->rnglists_base = root->rnglists_base.number;
+	unit->ranges_base = root->ranges_base.number;
+	if (unit->version < 5 && root->split_id.kind == DWARF_CONSTANT) {
+		unit->split_id = root->split_id.number;
+		unit->is_skeleton = root->split_name.kind != DWARF_NO_VALUE && file->main == NULL;
+	}
 	unit->has_lines = root->lines.kind != DWARF_NO_VALUE;
 	unit->lines_at = root->lines.number;
 	if (!dwarf_value_address(file, unit, &root->low_pc, &unit->low_pc)) {
@@ -293,6 +309,8 @@ int dwarf_unit_root(struct dwarf_file *file, struct dwarf_unit *unit, struct dwa
 		status = read_root(unit, piece, bytes, ret);
 		ret->directory.kind = DWARF_NO_VALUE;
 		ret->name.kind = DWARF_NO_VALUE;
+		ret->split_name.kind =
+			ret->split_name.kind != DWARF_NO_VALUE ? DWARF_CONSTANT : DWARF_NO_VALUE;
 	}
 	if (status != 0) {
 		status = dwarf_unit_load(file, unit);

@@ -29,8 +29,9 @@ struct dwarf_value {
 struct dwarf_entry {
 	struct dwarf_value low_pc, high_pc, ranges;
 	struct dwarf_value name, linkage_name, directory, lines;
-	struct dwarf_value addr_base, str_offsets_base, rnglists_base;
-	uint64_t origin; /* entry that says the rest, in .debug_info; 0: none */
+	struct dwarf_value addr_base, str_offsets_base, rnglists_base, ranges_base;
+	struct dwarf_value split_name, split_id; /* of a skeleton: dwarf_split.h */
+	uint64_t origin;                         /* entry that says the rest, in .debug_info; 0: none */
 	uint64_t call_file, call_line;
 };
 

@@ -2,12 +2,14 @@
 #include "stacks/dwarf_file.h"
 
 #include <elf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <zlib.h>
 
 #include <profcore/status.h>
 
 #include "base/str.h"
+#include "stacks/dwarf_split.h"
 #include "stacks/hash.h"
 
 #define TEXT_BYTES_MAX   16384U
@@ -187,7 +189,16 @@ const char *dwarf_file_text(struct dwarf_file *file, enum dwarf_part number, uin
 	return known->text;
 }
 
-static int find_parts(struct dwarf_file *file)
+static const struct elf_section *find_part(const struct elf_sections *sections, const char *name,
+					   const char *suffix)
+{
+	char whole[32];
+
+	snprintf(whole, sizeof(whole), "%s%s", name, suffix);
+	return elf_sections_find(sections, whole);
+}
+
+static int find_parts(struct dwarf_file *file, const char *suffix, struct dwarf_bytes *ret_index)
 {
 	struct elf_headers headers;
 	struct elf_sections sections;
@@ -200,7 +211,7 @@ static int find_parts(struct dwarf_file *file)
 		return status;
 	}
 	for (int i = 0; i < DWARF_PARTS && status == 0; i++) {
-		const struct elf_section *section = elf_sections_find(&sections, names[i]);
+		const struct elf_section *section = find_part(&sections, names[i], suffix);
 		struct dwarf_bytes *part = &file->parts[i];
 		Elf64_Chdr packed;
 
@@ -218,6 +229,14 @@ static int find_parts(struct dwarf_file *file)
 			status = PFC_ENOTSUP;
 		}
 	}
+	if (ret_index != NULL) {
+		const struct elf_section *index = elf_sections_find(&sections, ".debug_cu_index");
+
+		*ret_index = (struct dwarf_bytes){ .offset = index != NULL ? index->offset : 0,
+						   .bytes = index != NULL ? index->bytes : 0,
+						   .is_packed = index != NULL &&
+								(index->flags & SHF_COMPRESSED) != 0 };
+	}
 	if (status == 0 && (file->parts[DWARF_INFO].bytes == 0 || file->parts[DWARF_ABBREV].bytes == 0)) {
 		status = elf_sections_find(&sections, ".zdebug_info") != NULL ? PFC_ENOTSUP : PFC_ENOENT;
 	}
@@ -234,7 +253,23 @@ int dwarf_file_open(const struct elf_image *image, struct dwarf_file *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	ret->image = image;
-	status = find_parts(ret);
+	status = find_parts(ret, "", NULL);
+	return status == 0 ? dwarf_units_list(ret) : status;
+}
+
+int dwarf_file_open_split(const struct elf_image *image, struct dwarf_file *main, uint64_t id,
+			  struct dwarf_file *ret)
+{
+	struct dwarf_bytes index;
+	int status;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->image = image;
+	ret->main = main;
+	status = find_parts(ret, ".dwo", &index);
+	if (status == 0 && index.bytes > 0) {
+		status = dwarf_index_narrow(ret, &index, id);
+	}
 	return status == 0 ? dwarf_units_list(ret) : status;
 }
 

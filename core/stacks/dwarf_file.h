@@ -64,8 +64,10 @@ struct dwarf_unit {
 	const struct dwarf_abbrevs *abbrevs;
 	/* of its first entry */
 	bool has_root;
-	uint64_t addr_base, str_offsets_base, rnglists_base, low_pc, lines_at;
+	uint64_t addr_base, str_offsets_base, rnglists_base, ranges_base, low_pc, lines_at;
 	bool has_lines;
+	bool is_skeleton;  /* its entries are in another file: dwarf_split.h */
+	uint64_t split_id; /* of a skeleton, and of the unit that it stands for */
 };
 
 /** A block of memory that lives as long as the file. */
@@ -85,6 +87,7 @@ struct dwarf_text {
 
 struct dwarf_file {
 	const struct elf_image *image;
+	struct dwarf_file *main; /* of a split file: where addresses and old ranges are; NULL: here */
 	struct dwarf_bytes parts[DWARF_PARTS];
 	struct dwarf_unit *units; /* ascending */
 	uint32_t unit_count, unit_room;
@@ -102,6 +105,10 @@ struct dwarf_file {
  * in any case.
  */
 int dwarf_file_open(const struct elf_image *image, struct dwarf_file *ret);
+
+/** Likewise the entries of the unit `id` of `main`, from a .dwo or a .dwp. PFC_ENOENT: it has no such unit. */
+int dwarf_file_open_split(const struct elf_image *image, struct dwarf_file *main, uint64_t id,
+			  struct dwarf_file *ret);
 void dwarf_file_finish(struct dwarf_file *file);
 
 /** Have a section whole in memory, if that is how it is read. */

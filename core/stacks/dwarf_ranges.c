@@ -10,9 +10,15 @@
 static void old_ranges(struct dwarf_file *file, const struct dwarf_unit *unit, uint64_t offset,
 		       dwarf_range_fn on_range, void *ctx)
 {
-	uint64_t bytes = file->parts[DWARF_RANGES].bytes;
+	uint64_t bytes;
 	uint64_t base = unit->low_pc;
 	uint64_t start, end;
+
+	if (file->main != NULL) { /* split off: the lists stayed with the program */
+		file = file->main;
+		offset += unit->ranges_base;
+	}
+	bytes = file->parts[DWARF_RANGES].bytes;
 
 	for (uint32_t i = 0; i < RANGES_MAX && offset + 16 <= bytes && offset + 16 > offset;
 	     i++, offset += 16) {

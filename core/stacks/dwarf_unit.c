@@ -34,8 +34,11 @@ static int read_header(struct dwarf_cursor *cursor, uint64_t at, struct dwarf_un
 		unit.type = (uint8_t)cursor_number(cursor, 1);
 		address_bytes = cursor_number(cursor, 1);
 		unit.abbrev_at = cursor_number(cursor, unit.offset_bytes);
-		cursor_skip(cursor, unit.type == DW_UT_skeleton || unit.type == DW_UT_split_compile ? 8
-				    : unit.type == DW_UT_type || unit.type == DW_UT_split_type
+		if (unit.type == DW_UT_skeleton || unit.type == DW_UT_split_compile) {
+			unit.split_id = cursor_number(cursor, 8);
+		}
+		unit.is_skeleton = unit.type == DW_UT_skeleton;
+		cursor_skip(cursor, unit.type == DW_UT_type || unit.type == DW_UT_split_type
 					    ? 8U + unit.offset_bytes
 					    : 0);
 	} else {

@@ -141,7 +141,8 @@ int elf_read_headers(const struct elf_image *image, struct elf_headers *ret)
 	if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB) {
 		return PFC_ENOTSUP;
 	}
-	if (header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phnum > SEGMENTS_MAX) {
+	if ((header.e_phnum > 0 && header.e_phentsize != sizeof(Elf64_Phdr)) ||
+	    header.e_phnum > SEGMENTS_MAX) {
 		return PFC_ECORRUPT;
 	}
 	memset(&headers, 0, sizeof(headers));

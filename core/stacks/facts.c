@@ -232,6 +232,7 @@ static int state_numbers(const struct pfc_stacks_session *session, const struct 
 		{ "files_with_debug_file", (double)notes->files_debug, false },
 		{ "files_with_mini_debug_info", (double)notes->files_mini, false },
 		{ "perf_maps", (double)notes->perf_maps, false },
+		{ "units_without_split_file", (double)notes->splits_missing, false },
 		{ "jit_dumps", (double)notes->jit_dumps, false },
 		{ "files_debug_mismatched", (double)notes->files_mismatched, false },
 		{ "files_with_symbols_only", (double)notes->files_with_symbols, false },

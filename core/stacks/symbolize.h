@@ -28,6 +28,7 @@ struct symbolize_notes {
 	uint32_t files_debug;        /* read from a separate debug file */
 	uint32_t files_mini;         /* symbols from MiniDebugInfo */
 	uint32_t perf_maps;          /* of just-in-time compilers */
+	uint32_t splits_missing;     /* units whose split debug information is not there */
 	uint32_t jit_dumps;          /* likewise, with lines */
 	uint32_t files_mismatched;   /* their debug file belongs to another build */
 	uint32_t files_unopened;

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <profcore/status.h>
 
@@ -31,10 +32,50 @@ uint64_t *symbolize_addresses(const struct work *work, uint32_t count)
 	return addresses;
 }
 
+/* Said where it happens, by file: a report with fewer names than the file could give must say so. */
+static void warn(struct work *work, const char *what)
+{
+	const struct pfc_host *host = work->request->host;
+	char text[512];
+
+	if (host != NULL) {
+		snprintf(text, sizeof(text), "%.300s: %s", work->source->module->path, what);
+		host->log(host->ctx, PFC_LOG_WARNING, text);
+	}
+}
+
+/* dwarf.h: open_split. Both kinds of file are looked for beside the program, by their last names. */
+static int open_split(void *ctx, const char *name)
+{
+	struct work *work = ctx;
+	const struct module *module = work->source->module;
+	const struct pfc_target_service *target = work->request->target;
+	const char *slash = strrchr(name != NULL ? name : module->path, '/');
+	const char *last = slash != NULL ? slash + 1 : name != NULL ? name : module->path;
+	struct pfc_target_event event = { .struct_size = sizeof(event), .kind = PFC_TARGET_MAP };
+	char file[256];
+	int fd;
+
+	if (target == NULL || !PFC_HAS(target, open_related) ||
+	    snprintf(file, sizeof(file), "%s%s", last, name == NULL ? ".dwp" : "") >= (int)sizeof(file)) {
+		return PFC_ENOENT;
+	}
+	event.pid = module->pid;
+	event.tid = module->pid;
+	event.inode = module->inode;
+	event.dev_major = module->dev_major;
+	event.dev_minor = module->dev_minor;
+	event.text = module->path;
+	fd = target->open_related(target->ctx, &event, PFC_TARGET_DEBUG_BESIDE, file);
+	work->splits_missing += fd < 0 && name != NULL;
+	return fd;
+}
+
 static int resolve_lines(struct work *work, uint32_t count)
 {
 	struct dwarf_request request = { .image = work->source->lines,
 					 .open_common = open_common,
+					 .open_split = open_split,
 					 .count = count,
 					 .deadline_ns = work->request->deadline_ns,
 					 .on_chain = symbolize_take_chain,
@@ -46,21 +87,15 @@ static int resolve_lines(struct work *work, uint32_t count)
 		return PFC_ENOMEM;
 	}
 	request.addresses = addresses;
+	work->splits_missing = 0;
 	status = dwarf_resolve(&request);
 	free(addresses);
-	return status;
-}
-
-/* Said where it happens, by file: a report with fewer names than the file could give must say so. */
-static void warn(struct work *work, const char *what)
-{
-	const struct pfc_host *host = work->request->host;
-	char text[512];
-
-	if (host != NULL) {
-		snprintf(text, sizeof(text), "%.300s: %s", work->source->module->path, what);
-		host->log(host->ctx, PFC_LOG_WARNING, text);
+	work->notes.splits_missing += work->splits_missing;
+	if (work->splits_missing > 0) {
+		warn(work, "split debug information (.dwo, .dwp) is not beside it: no inlined calls for some "
+			   "of it");
 	}
+	return status;
 }
 
 static int note_lines(struct work *work, int status)

@@ -26,8 +26,10 @@ struct work {
 	const struct source *source; /* NULL: it has none */
 	const struct symbols *symbols;
 	struct module *module;     /* NULL: it has no file */
+	uint32_t splits_missing;   /* of it */
 	const uint32_t *locations; /* slice of order */
 };
+
 /** Names and rows (symbolize_names.c). All return 0, PFC_ENOMEM or what a table says. */
 int symbolize_add(struct work *work, uint32_t location, const struct found *found);
 

@@ -202,6 +202,67 @@ def test_every_shape_gives_what_it_has(tmp):
     assert facts["rooted_pct"] > 99, facts
 
 
+RUST = """
+#[inline(always)]
+fn folded_in(n: u64) -> u64 { let mut s = 0u64; for i in 0..n { s = std::hint::black_box(s.wrapping_add(i)); } s }
+#[inline(never)]
+fn kept(n: u64) -> u64 { folded_in(n) }
+fn main() {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(1);
+    let mut s = 0u64;
+    while std::time::Instant::now() < end { s = s.wrapping_add(kept(100000)); }
+    std::hint::black_box(s);
+}
+"""
+
+
+def test_debug_information_that_was_split_off(tmp):
+    """Entries in .dwo beside the program or in its .dwp, of DWARF 5 and 4; without them the lines are still the program's."""
+    shapes = Shapes(tmp)
+    expected = {}
+    for version in (5, 4):
+        for kind in ("beside", "packed", "missing", "stale"):
+            folder = tmp / f"{kind}{version}"
+            folder.mkdir()
+            path = folder / f"s_{kind}{version}"
+            tool("cc", "-O2", f"-gdwarf-{version}", "-gsplit-dwarf", "-o", path.name, shapes.folder / "hot.c", cwd=folder)
+            dwo = next(folder.glob("*.dwo"))
+            if kind == "packed":
+                harness.need_tool("llvm-dwp")
+                tool("llvm-dwp", "-e", path.name, "-o", path.name + ".dwp", cwd=folder)
+            if kind == "stale":  # of another build: the numbers differ
+                tool("cc", "-O1", f"-gdwarf-{version}", "-gsplit-dwarf", "-c", "-o", "other.o", shapes.folder / "hot.c", cwd=folder)
+                (folder / "other.dwo").rename(dwo)
+            elif kind != "beside":
+                dwo.unlink()
+            expected[path] = WITH_LINES if kind in ("beside", "packed") else WITH_SYMBOLS
+    launcher = tmp / "launcher.py"
+    launcher.write_text(ALL_AT_ONCE.format(SECONDS, [str(path) for path in expected]))
+    profile = Profile(tmp, f"{sys.executable} {launcher}", "frequency = 1999", duration="20s")
+    found = functions_by_module(profile)
+    for path, chain in expected.items():
+        chains = found[path.name]
+        assert len(chains) > 50, f"{path.name}: {len(chains)} samples"
+        assert share(chains, chain) > 0.9, f"{path.name}: {chains[:3]}; {profile.facts}; {profile.log}"
+        lines = [frame for chain in chains for frame in chain[:1] if frame[0] in WITH_LINES]
+        with_line = sum(frame[1].endswith("hot.c") and frame[2] > 0 for frame in lines)
+        assert with_line > 0.9 * len(lines), f"{path.name}: {with_line} of {len(lines)}: {lines[:3]}"
+        if chain is WITH_SYMBOLS:
+            assert not any(frame[0] == "folded_in" for chain in chains for frame in chain), chains[0]
+    assert profile.facts["units_without_split_file"] == 2, profile.facts  # that of another build is there
+    # rustc writes the form before DWARF 5.
+    (tmp / "hot.rs").write_text(RUST)
+    for kind in ("unpacked", "packed"):
+        (tmp / kind).mkdir()
+        tool(harness.need_tool("rustc"), "-O", "-g", "-C", f"split-debuginfo={kind}", "-o", f"no_{kind}", "../hot.rs", cwd=tmp / kind)
+    launcher.write_text(ALL_AT_ONCE.format(SECONDS, [str(tmp / kind / f"no_{kind}") for kind in ("unpacked", "packed")]))
+    rust = functions_by_module(Profile(tmp, f"{sys.executable} {launcher}", "frequency = 1999", duration="20s"))
+    for kind in ("no_unpacked", "no_packed"):
+        inlined = sum(any(frame[0].endswith("::folded_in") for frame in chain) for chain in rust[kind])
+        assert inlined > 0.9 * len(rust[kind]) > 50, f"{kind}: {inlined} of {len(rust[kind])}: {rust[kind][:2]}"
+    harness.check_in("s_missing5: split debug information (.dwo, .dwp) is not beside it", profile.log)
+
+
 def test_a_link_is_called_as_it_was_started(tmp):
     """Debian's redis-server is a link to redis-check-rdb. Functions without a name are one row each, by where they begin."""
     shapes = Shapes(tmp)
