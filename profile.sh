@@ -20,6 +20,7 @@ libjansson-dev   JSON
 zlib1g-dev       compressed sections, checksums
 liblzma-dev      symbols of stripped files: .gnu_debugdata
 libzstd-dev      debug information compressed by zstd
+libdebuginfod-dev  debug files from servers, where DEBUGINFOD_URLS names some
 libcap-dev       dropping privileges
 libseccomp-dev   the sandbox of stages
 libcurl4-openssl-dev  asks a container engine for its containers

@@ -223,3 +223,18 @@ int debug_file_find(const struct module *module, const struct elf_sections *sect
 
 	return status == 0 ? 0 : find_by_link(module, sections, target, ret, ret_mismatched);
 }
+
+int debug_file_fetched(const struct module *module, int fd, struct debug_file *ret)
+{
+	struct debug_file file;
+
+	if (take_file(fd, &file) != 0) {
+		return PFC_ENOENT;
+	}
+	if (!str_equal(file.headers.build_id, module->headers.build_id)) {
+		close(file.image.fd);
+		return PFC_ENOENT;
+	}
+	*ret = file;
+	return 0;
+}

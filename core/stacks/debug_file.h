@@ -21,6 +21,9 @@ struct debug_file {
 int debug_file_find(const struct module *module, const struct elf_sections *sections,
 		    const struct pfc_target_service *target, struct debug_file *ret, bool *ret_mismatched);
 
+/** Likewise from a server: a file that it calls this build's must be. [moved] fd */
+int debug_file_fetched(const struct module *module, int fd, struct debug_file *ret);
+
 /** Open the file of a build-id alone (hex), wherever it is: for what a module's debug file itself refers to. */
 int debug_file_of_build_id(const struct module *module, const char *build_id,
 			   const struct pfc_target_service *target, struct debug_file *ret);

@@ -230,6 +230,7 @@ static int state_numbers(const struct pfc_stacks_session *session, const struct 
 		{ "target_events_dropped", (double)session->spaces.dropped, false },
 		{ "files_with_lines", (double)notes->files_with_lines, false },
 		{ "files_with_debug_file", (double)notes->files_debug, false },
+		{ "files_fetched", (double)notes->files_fetched, false },
 		{ "files_with_mini_debug_info", (double)notes->files_mini, false },
 		{ "perf_maps", (double)notes->perf_maps, false },
 		{ "units_without_split_file", (double)notes->splits_missing, false },

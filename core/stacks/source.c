@@ -82,8 +82,23 @@ static int read_debug(struct source *source)
 	return status;
 }
 
+/* Servers are asked for what is nowhere else. */
+static bool fetch(struct source *source, struct debuginfod *servers)
+{
+	const struct module *module = source->module;
+	int fd;
+
+	if (servers == NULL || module->headers.build_id[0] == '\0') {
+		return false;
+	}
+	fd = debuginfod_find(servers, module->headers.build_id);
+	source->server_status = fd < 0 ? fd : 0;
+	source->is_fetched = fd >= 0 && debug_file_fetched(module, fd, &source->debug) == 0;
+	return source->is_fetched;
+}
+
 static int read_all(struct source *source, const struct pfc_target_service *target,
-		    const struct elf_sections *sections)
+		    struct debuginfod *servers, const struct elf_sections *sections)
 {
 	const struct module *module = source->module;
 	int status;
@@ -93,7 +108,8 @@ static int read_all(struct source *source, const struct pfc_target_service *targ
 		status = ignore(symbols_add(&module->image, sections, SHT_SYMTAB, &source->symbols));
 	}
 	if (status == 0 && module->kind == MODULE_FILE && !has_lines(sections) &&
-	    debug_file_find(module, sections, target, &source->debug, &source->is_mismatched) == 0) {
+	    (debug_file_find(module, sections, target, &source->debug, &source->is_mismatched) == 0 ||
+	     fetch(source, servers))) {
 		source->has_debug = true;
 		status = read_debug(source);
 	}
@@ -103,7 +119,8 @@ static int read_all(struct source *source, const struct pfc_target_service *targ
 	return status == 0 ? plt_add(&module->image, &module->headers, sections, &source->symbols) : status;
 }
 
-int source_open(const struct module *module, const struct pfc_target_service *target, struct source *ret)
+int source_open(const struct module *module, const struct pfc_target_service *target,
+		struct debuginfod *servers, struct source *ret)
 {
 	struct source source = { .module = module, .lines = module->image, .mini_status = PFC_ENOENT };
 	struct elf_sections sections;
@@ -112,7 +129,7 @@ int source_open(const struct module *module, const struct pfc_target_service *ta
 	source.debug.image.fd = -1;
 	status = elf_sections_read(&module->image, &module->headers, &sections);
 	if (status == 0) {
-		status = read_all(&source, target, &sections);
+		status = read_all(&source, target, servers, &sections);
 		elf_sections_finish(&sections);
 	} else {
 		status = ignore(status);

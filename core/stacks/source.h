@@ -7,6 +7,7 @@
 #define CORE_STACKS_SOURCE_H
 
 #include "stacks/debug_file.h"
+#include "stacks/debuginfod.h"
 #include "stacks/symbols.h"
 
 #define SOURCE_DEBUG_BYTES_MAX (2ULL << 30) /* all debug sections of a file, unpacked */
@@ -17,6 +18,8 @@ struct source {
 	struct elf_image lines; /* for DWARF; of the module, or of one of the below */
 	struct debug_file debug;
 	bool has_debug;
+	bool is_fetched;    /* from a server */
+	int server_status;  /* of asking one: 0 also when none was asked */
 	bool has_mini;      /* symbols came from MiniDebugInfo too */
 	bool is_mismatched; /* a debug file was there that belongs to another build */
 	int mini_status;    /* of reading MiniDebugInfo: PFC_ENOENT when there is none */
@@ -24,8 +27,9 @@ struct source {
 	uint8_t *unpacked;  /* owned */
 };
 
-/** Open what there is of an open module. Free with source_close. 0 or PFC_ENOMEM. */
-int source_open(const struct module *module, const struct pfc_target_service *target, struct source *ret);
+/** Open what there is of an open module; servers: NULL, or asked last. Free with source_close. 0 or PFC_ENOMEM. */
+int source_open(const struct module *module, const struct pfc_target_service *target,
+		struct debuginfod *servers, struct source *ret);
 void source_close(struct source *source);
 
 #endif

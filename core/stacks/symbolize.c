@@ -6,6 +6,7 @@
 
 #include <profcore/status.h>
 
+#include "base/clock.h"
 #include "stacks/symbolize_work.h"
 
 static struct module *module_of_row(const struct work *work, uint32_t row)
@@ -132,6 +133,20 @@ static bool has_kernel(const struct work *work)
 	return false;
 }
 
+/* They have the first half of the time: what they do not give in it must still be named by what is here. */
+static void open_servers(struct work *work)
+{
+	const struct pfc_host *host = work->request->host;
+	const char *lacking;
+	uint64_t now_ns = clock_now();
+	uint64_t left_ns = work->request->deadline_ns > now_ns ? work->request->deadline_ns - now_ns : 0;
+
+	work->servers = debuginfod_open(now_ns + left_ns / 2, &lacking);
+	if (lacking != NULL && host != NULL) {
+		host->log(host->ctx, PFC_LOG_WARNING, lacking);
+	}
+}
+
 int symbolize(const struct symbolize_request *request, struct frames *ret_frames,
 	      struct symbolize_notes *ret_notes)
 {
@@ -143,7 +158,9 @@ int symbolize(const struct symbolize_request *request, struct frames *ret_frames
 		work.notes.kernel_status = request->kernel->symbols_status;
 	}
 	if (status == 0) {
+		open_servers(&work);
 		status = symbolize_modules(&work);
+		debuginfod_close(work.servers);
 	}
 	if (status == 0) {
 		status = collect_frames(&work, ret_frames);

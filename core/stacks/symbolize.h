@@ -26,6 +26,7 @@ struct symbolize_notes {
 	uint32_t files_with_symbols; /* only a symbol table */
 	uint32_t files_without;      /* opened, and no name in it */
 	uint32_t files_debug;        /* read from a separate debug file */
+	uint32_t files_fetched;      /* those of them that came from a server */
 	uint32_t files_mini;         /* symbols from MiniDebugInfo */
 	uint32_t perf_maps;          /* of just-in-time compilers */
 	uint32_t splits_missing;     /* units whose split debug information is not there */

@@ -132,6 +132,10 @@ static int note_lines(struct work *work, int status)
 static void note_source(struct work *work, const struct source *source)
 {
 	work->notes.files_debug += source->has_debug;
+	work->notes.files_fetched += source->is_fetched;
+	if (source->server_status == PFC_ETIMEDOUT) {
+		warn(work, "the servers of debug files took too long: its own symbols only");
+	}
 	work->notes.files_mini += source->has_mini;
 	if (source->is_mismatched) {
 		work->notes.files_mismatched++;
@@ -185,7 +189,7 @@ int symbolize_file(struct work *work, struct module *module, uint32_t count)
 	if (module->state != MODULE_OPEN) {
 		return symbolize_take_symbols(work, count, &any);
 	}
-	status = source_open(module, work->request->target, &source);
+	status = source_open(module, work->request->target, work->servers, &source);
 	if (status == 0) {
 		status = symbolize_source(work, module, &source, count);
 		source_close(&source);

@@ -22,6 +22,7 @@ struct work {
 	uint32_t *first, *counts; /* of each location's frames in found */
 	struct found *found;
 	uint32_t found_count, found_room;
+	struct debuginfod *servers; /* NULL: none are asked */
 	/* the module at hand */
 	const struct source *source; /* NULL: it has none */
 	const struct symbols *symbols;

@@ -3,11 +3,16 @@
 """Where names come from: one small program in many shapes (stripped, with its debug information elsewhere, packed, damaged),
 all of them run at once under one perf-cpu; each module is judged by what its shape can give."""
 
+import contextlib
+import http.server
 import os
+import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 
 import harness
 from test_perf_cpu import Profile
@@ -214,6 +219,73 @@ fn main() {
     std::hint::black_box(s);
 }
 """
+
+
+@contextlib.contextmanager
+def server_of_debug_files(files, delay=0.0):
+    """What a debuginfod does: /buildid/ID/debuginfo. Yields its URL and the paths that were asked for."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            time.sleep(delay)
+            data = files.get(self.path)
+            self.send_response(200 if data else 404)
+            self.send_header("Content-Length", str(len(data or b"")))
+            self.end_headers()
+            self.wfile.write(data or b"")
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_debug_files_from_a_server(tmp):
+    """Asked only where DEBUGINFOD_URLS names one; what it sends must be of this build; it cannot hold the run up."""
+    if not list(pathlib.Path("/usr/lib").glob("*/libdebuginfod.so.1")):
+        harness.skip("tool", "libdebuginfod is not installed")
+    shapes = Shapes(tmp)
+    path = shapes.stripped("s_served")
+    tool("objcopy", "--only-keep-debug", shapes.full, tmp / "served.debug")
+    notes = subprocess.run(["readelf", "-n", path], check=True, capture_output=True, text=True).stdout
+    place = "/buildid/" + re.search(r"Build ID: ([0-9a-f]+)", notes).group(1) + "/debuginfo"
+    debug = (tmp / "served.debug").read_bytes()
+    (tmp / "other.c").write_text(PROGRAM.replace("not_exported", "of_another_build"))
+    tool("cc", "-O2", "-g", "-o", tmp / "other", tmp / "other.c")
+    cases = {"served": ({place: debug}, 0), "of another build": ({place: (tmp / "other").read_bytes()}, 0), "none": ({}, 0),
+             "slow": ({place: debug}, 60)}
+    for name, (files, delay) in cases.items():
+        with server_of_debug_files(files, delay) as (url, asked):
+            os.environ.update(DEBUGINFOD_URLS=url, DEBUGINFOD_CACHE_PATH=str(tmp / f"cache {name}"))
+            try:
+                start = time.monotonic()
+                profile = Profile(tmp, f"{path} 1", "frequency = 1999")
+                took = time.monotonic() - start
+            finally:
+                del os.environ["DEBUGINFOD_URLS"], os.environ["DEBUGINFOD_CACHE_PATH"]
+        chains = functions_by_module(profile)["s_served"]
+        assert place in asked, (name, asked)
+        if name == "served":
+            assert share(chains, WITH_LINES) > 0.9, (chains[:3], profile.facts, profile.log)
+            assert profile.facts["files_fetched"] >= 1, profile.facts
+        else:
+            assert not any(frame[0] in WITH_LINES or "another" in frame[0] for chain in chains for frame in chain), (name, chains[0])
+            assert "files_fetched" not in profile.facts, (name, profile.facts)
+        if name == "slow":
+            harness.check_in("the servers of debug files took too long", profile.log)
+            assert took < 40, took  # the server would have taken a minute for each
+    with server_of_debug_files({place: debug}) as (url, asked):
+        Profile(tmp, f"{path} 0.3", "frequency = 1999")
+    assert not asked, asked
 
 
 def test_debug_information_that_was_split_off(tmp):
