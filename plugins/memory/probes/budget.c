@@ -9,14 +9,19 @@
 
 static double cost_of(const struct budget *budget, const struct budget_use *use)
 {
-	return (double)use->hits * budget->emulated_ns + (double)use->stepped * budget->stepped_ns +
-	       (double)use->samples * budget->sample_ns;
+	double full = (double)use->hits * budget->emulated_ns + (double)use->stepped * budget->stepped_ns +
+		      (double)use->samples * budget->sample_ns;
+	double counted_stepped_ns = budget->counted_ns + budget->stepped_ns - budget->emulated_ns;
+
+	return full + (double)use->passed * budget->counted_ns +
+	       (double)use->passed_stepped * counted_stepped_ns;
 }
 
 void budget_start(struct budget *budget, const struct budget_use *use)
 {
 	budget->now_ns = use->now_ns;
 	budget->cpu_ns = use->cpu_ns;
+	budget->first_cpu_ns = use->cpu_ns;
 	budget->account_ns = budget->share * START_NS;
 	budget->raw_ns = cost_of(budget, use);
 	budget->spent_ns = 0;
@@ -67,7 +72,7 @@ void budget_switched(struct budget *budget, bool is_on)
 
 double budget_net_ns(const struct budget *budget)
 {
-	return (double)budget->cpu_ns - budget->spent_ns;
+	return (double)(budget->cpu_ns - budget->first_cpu_ns) - budget->spent_ns;
 }
 
 uint64_t budget_due(const struct budget *budget)

@@ -10,14 +10,15 @@
 #include <stdint.h>
 
 struct budget {
-	double share;                                         /* 0.03: three percent */
-	double emulated_ns, stepped_ns, sample_ns, switch_ns; /* what each costs the target */
+	double share;                                                     /* 0.03: three percent */
+	double emulated_ns, stepped_ns, sample_ns, counted_ns, switch_ns; /* what each costs the target */
 	double factor; /* on all of them: how this target differs from calibration */
 	double raw_ns; /* cost of all that was seen so far, by calibration */
 	double account_ns;
 	double spent_ns; /* since the start */
 	double slice_spent_ns, slice_ns;
-	double need_ns;          /* what a new slice is expected to take */
+	double need_ns; /* what a new slice is expected to take */
+	uint64_t first_cpu_ns;
 	uint64_t cpu_ns, now_ns; /* as of the last look */
 	bool is_on;
 };
@@ -26,7 +27,7 @@ struct budget {
 struct budget_use {
 	uint64_t now_ns;
 	uint64_t cpu_ns; /* of all its processes, with the probes' own */
-	uint64_t hits, stepped, samples;
+	uint64_t hits, stepped, samples, passed, passed_stepped;
 };
 
 void budget_start(struct budget *budget, const struct budget_use *use);

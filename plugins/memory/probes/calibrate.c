@@ -84,12 +84,12 @@ static double time_calls(void (*function)(uint64_t size), uint64_t size, unsigne
 }
 
 static int measure(struct probes *probes, void (*function)(uint64_t size), double *ret_ns,
-		   double *ret_sample_ns)
+		   struct probe_costs *more)
 {
 	struct place_of place = { .address = (uint64_t)(uintptr_t)function };
 	struct probe_function known = { .kind = PROBE_MALLOC };
 	struct probe_point point = { .wants_return = true };
-	struct probe_link link = { .fd = -1 };
+	struct probe_link link = { .fds = { -1, -1 } };
 	int fd, rc;
 
 	if (!dl_iterate_phdr(find_file, &place)) {
@@ -104,8 +104,11 @@ static int measure(struct probes *probes, void (*function)(uint64_t size), doubl
 	rc = probes_attach(probes, fd, getpid(), &point, 1, &link);
 	if (rc == 0) {
 		*ret_ns = time_calls(function, 0, CALLS);
-		if (ret_sample_ns) { /* so large that each is one */
-			*ret_sample_ns = time_calls(function, 1ULL << 61, SAMPLES) - *ret_ns;
+		if (more) { /* so large that each is a sample */
+			more->sample_ns = time_calls(function, 1ULL << 61, SAMPLES) - *ret_ns;
+			probes_only_count(probes, true);
+			more->counted_ns = time_calls(function, 0, CALLS);
+			probes_only_count(probes, false);
 		}
 	}
 	probes_detach(&link);
@@ -120,7 +123,7 @@ int probes_calibrate(struct probes *probes, struct probe_costs *ret)
 	int rc;
 
 	probes->record = NULL; /* what is sampled here is nobody's */
-	rc = measure(probes, calibrate_emulated, &costs.emulated_ns, &costs.sample_ns);
+	rc = measure(probes, calibrate_emulated, &costs.emulated_ns, &costs);
 	rc = rc == 0 ? measure(probes, calibrate_stepped, &costs.stepped_ns, NULL) : rc;
 	probes_drain(probes);
 	probes_forget(probes);

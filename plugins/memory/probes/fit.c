@@ -5,6 +5,7 @@
 
 #define FEWEST_CALLS  100  /* in a slice that tells something */
 #define FEWEST_SLICES 2    /* of each kind */
+#define SURE          0.02 /* no fit is better than this */
 #define ALIKE         1e-3 /* below this the two kinds of slices do not differ */
 #define LOWEST        0.3
 #define HIGHEST       6.0
@@ -36,34 +37,53 @@ static double determinant_of(const struct fit *fit)
 		       : determinant;
 }
 
-double fit_factor(const struct fit *fit)
+/* By least squares, and its standard error; false: the slices do not tell. */
+static bool by_slices(const struct fit *fit, double *ret_factor, double *ret_deviation)
 {
 	double determinant = determinant_of(fit);
-	double factor;
+	double factor, calls, rest;
 
 	if (determinant <= 0) {
-		return 1;
+		return false;
 	}
 	factor = (fit->nn * fit->hc - fit->nh * fit->nc) / determinant;
+	calls = (fit->hh * fit->nc - fit->nh * fit->hc) / determinant;
+	rest = fit->cc - calls * fit->nc - factor * fit->hc;
+	*ret_factor = factor;
+	*ret_deviation = sqrt((rest > 0 ? rest : 0) / (fit->with + fit->without - 2) * fit->nn / determinant);
+	return true;
+}
+
+/* Calibration and slices, each as far as it can be relied on. */
+static double both(const struct fit *fit, double *ret_deviation)
+{
+	double factor, deviation, weight = 1 / (UNSURE * UNSURE), more;
+
+	*ret_deviation = UNSURE;
+	if (!by_slices(fit, &factor, &deviation)) {
+		return 1;
+	}
+	more = 1 / (deviation * deviation + SURE * SURE);
+	*ret_deviation = 1 / sqrt(weight + more);
+	factor = (weight + more * factor) / (weight + more);
 	return factor < LOWEST ? LOWEST : factor > HIGHEST ? HIGHEST : factor;
+}
+
+double fit_factor(const struct fit *fit)
+{
+	double deviation;
+
+	return both(fit, &deviation);
 }
 
 double fit_error(const struct fit *fit)
 {
-	double determinant = determinant_of(fit);
-	double k = fit_factor(fit);
-	double own = fit->cc - k * fit->hc;
-	double deviation = UNSURE, error;
+	double deviation, factor = both(fit, &deviation);
+	double own = fit->cc - factor * fit->hc;
+	double error;
 
 	if (own <= 0) {
 		return fit->cc > 0 ? 1 : 0;
-	}
-	if (determinant > 0) {
-		double calls = (fit->hh * fit->nc - fit->nh * fit->hc) / determinant;
-		double rest = fit->cc - calls * fit->nc - k * fit->hc;
-
-		deviation =
-			sqrt((rest > 0 ? rest : 0) / (fit->with + fit->without - 2) * fit->nn / determinant);
 	}
 	error = deviation * fit->hc / own;
 	return error < 1 ? error : 1;

@@ -84,12 +84,13 @@ static void add_points(struct follow *follow, struct followed_file *file, const 
 		const struct allocator_function *function = &read->functions[i];
 		struct probe_function known = { .kind = function->kind };
 		uint8_t code[CODE_BYTES];
-		size_t wanted = function->size && function->size < sizeof(code) ? function->size : 64;
+		/* Of a thunk of a few bytes what follows is read too: its jump ends the walk. */
+		size_t wanted = function->size > 16 && function->size < sizeof(code) ? function->size : 64;
 		ssize_t got = pread(file->fd, code, wanted, (off_t)function->file_offset);
 		struct place place;
 		uint32_t number;
 
-		if (got < 8) {
+		if (got <= 0) {
 			continue;
 		}
 		place = place_probe(code, (size_t)got, function->kind);

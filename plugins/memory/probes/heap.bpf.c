@@ -282,10 +282,11 @@ static always_inline bool enter(struct pt_regs *regs, __u32 number)
 	if (!function) {
 		return false;
 	}
-	count(function->is_stepped ? COUNT_STEPPED : COUNT_HITS, 1);
 	if (is_counting) {
+		count(function->is_stepped ? COUNT_PASSED_STEPPED : COUNT_PASSED, 1);
 		return false;
 	}
+	count(function->is_stepped ? COUNT_STEPPED : COUNT_HITS, 1);
 	pid_tgid = bpf_get_current_pid_tgid();
 	tgid = pid_tgid >> 32;
 	thread = this_thread(pid_tgid);
@@ -411,7 +412,7 @@ int on_session(struct pt_regs *regs)
 	return !enter(regs, bpf_get_attach_cookie(regs));
 }
 
-/* ---- older ones: every return is seen ---- */
+/* ---- older ones: every return is seen. By one link for all functions (6.6), or an event for each ---- */
 
 SEC("kprobe")
 int on_enter(struct pt_regs *regs)

@@ -19,7 +19,9 @@
 #define CPUS_MAX 1024
 
 /* linux/bpf.h of newer kernels; Debian 12's does not have them. */
-#define TRACE_UPROBE_SESSION 57
+#define TRACE_UPROBE_MULTI   ((enum bpf_attach_type)48)
+#define TRACE_UPROBE_SESSION ((enum bpf_attach_type)57)
+#define MULTI_RETURN         1U
 
 struct link_create_uprobes {
 	uint32_t prog_fd, target_fd, attach_type, flags;
@@ -43,14 +45,20 @@ static bool has_enumerator(const struct btf *btf, const char *name)
 	return false;
 }
 
-static bool find_session(void)
+static enum probes_by find_way(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
-	bool has = btf && has_enumerator(btf, "BPF_TRACE_UPROBE_SESSION") &&
-		   btf__find_by_name_kind(btf, "bpf_session_is_return", BTF_KIND_FUNC) > 0;
+	enum probes_by by = PROBES_EVENTS;
 
+	if (btf && has_enumerator(btf, "BPF_TRACE_UPROBE_MULTI")) {
+		by = PROBES_MULTI;
+	}
+	if (btf && has_enumerator(btf, "BPF_TRACE_UPROBE_SESSION") &&
+	    btf__find_by_name_kind(btf, "bpf_session_is_return", BTF_KIND_FUNC) > 0) {
+		by = PROBES_SESSION;
+	}
 	btf__free(btf);
-	return has;
+	return by;
 }
 
 static void set_constants(struct heap_probes *skeleton, uint64_t period_bytes)
@@ -77,13 +85,16 @@ static int load_programs(struct probes *probes, const struct probes_wish *wish)
 	struct heap_probes *skeleton = probes->skeleton;
 
 	set_constants(skeleton, wish->period_bytes);
-	probes->has_session = !wish->by_events && find_session();
-	bpf_program__set_autoload(skeleton->progs.on_session, probes->has_session);
-	bpf_program__set_autoload(skeleton->progs.on_enter, !probes->has_session);
-	bpf_program__set_autoload(skeleton->progs.on_leave, !probes->has_session);
-	if (probes->has_session) {
-		bpf_program__set_expected_attach_type(skeleton->progs.on_session,
-						      (enum bpf_attach_type)TRACE_UPROBE_SESSION);
+	probes->by = find_way();
+	probes->by = wish->by > probes->by ? wish->by : probes->by;
+	bpf_program__set_autoload(skeleton->progs.on_session, probes->by == PROBES_SESSION);
+	bpf_program__set_autoload(skeleton->progs.on_enter, probes->by != PROBES_SESSION);
+	bpf_program__set_autoload(skeleton->progs.on_leave, probes->by != PROBES_SESSION);
+	if (probes->by == PROBES_SESSION) {
+		bpf_program__set_expected_attach_type(skeleton->progs.on_session, TRACE_UPROBE_SESSION);
+	} else if (probes->by == PROBES_MULTI) {
+		bpf_program__set_expected_attach_type(skeleton->progs.on_enter, TRACE_UPROBE_MULTI);
+		bpf_program__set_expected_attach_type(skeleton->progs.on_leave, TRACE_UPROBE_MULTI);
 	}
 	return heap_probes__load(skeleton);
 }
@@ -132,26 +143,55 @@ uint32_t probes_function(struct probes *probes, const struct probe_function *fun
 
 /* ---- attaching ---- */
 
-static int attach_session(struct probes *probes, const char *path, int32_t pid,
-			  const struct probe_point *points, uint32_t count)
+struct attachment {
+	const struct bpf_program *program;
+	enum bpf_attach_type type;
+	uint32_t flags;
+	const char *path;
+	int32_t pid;
+};
+
+/* All functions at once. Returns a link's descriptor. */
+static int attach_multi(const struct attachment *to, const struct probe_point *points, uint32_t count)
 {
 	uint64_t offsets[PROBE_POINTS], cookies[PROBE_POINTS];
-	struct link_create_uprobes attr = { .prog_fd = (uint32_t)bpf_program__fd(
-						    probes->skeleton->progs.on_session),
-					    .attach_type = TRACE_UPROBE_SESSION,
-					    .path = (uint64_t)(uintptr_t)path,
+	struct link_create_uprobes attr = { .prog_fd = (uint32_t)bpf_program__fd(to->program),
+					    .attach_type = to->type,
+					    .path = (uint64_t)(uintptr_t)to->path,
 					    .offsets = (uint64_t)(uintptr_t)offsets,
 					    .cookies = (uint64_t)(uintptr_t)cookies,
-					    .count = count,
-					    .pid = (uint32_t)pid };
+					    .multi_flags = to->flags,
+					    .pid = (uint32_t)to->pid };
 	int fd;
 
 	for (uint32_t i = 0; i < count && i < PROBE_POINTS; i++) {
-		offsets[i] = points[i].file_offset;
-		cookies[i] = points[i].number;
+		if (to->flags != MULTI_RETURN || points[i].wants_return) {
+			offsets[attr.count] = points[i].file_offset;
+			cookies[attr.count++] = points[i].number;
+		}
+	}
+	if (attr.count == 0) {
+		return -1;
 	}
 	fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
 	return fd < 0 ? -errno : fd;
+}
+
+/* Returns first, so that no entry waits for a return that is not seen. */
+static int attach_both(struct probes *probes, const char *path, int32_t pid, const struct probe_point *points,
+		       uint32_t count, int ret_fds[2])
+{
+	const struct attachment leave = { probes->skeleton->progs.on_leave, TRACE_UPROBE_MULTI, MULTI_RETURN,
+					  path, pid };
+	const struct attachment enter = { probes->skeleton->progs.on_enter, TRACE_UPROBE_MULTI, 0, path,
+					  pid };
+
+	ret_fds[1] = attach_multi(&leave, points, count);
+	if (ret_fds[1] < -1) {
+		return ret_fds[1];
+	}
+	ret_fds[0] = attach_multi(&enter, points, count);
+	return ret_fds[0] < 0 ? ret_fds[0] : 0;
 }
 
 /* Entries and returns by events of the kernel's uprobe PMU. */
@@ -187,14 +227,19 @@ static int attach_events(struct probes *probes, const char *path, int32_t pid,
 int probes_attach(struct probes *probes, int fd, int32_t pid, const struct probe_point *points,
 		  uint32_t count, struct probe_link *ret)
 {
-	struct probe_link link = { .fd = -1 };
+	struct probe_link link = { .fds = { -1, -1 } };
 	char path[64];
 	int rc;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (probes->has_session) {
-		link.fd = attach_session(probes, path, pid, points, count);
-		rc = link.fd < 0 ? link.fd : 0;
+	if (probes->by == PROBES_SESSION) {
+		const struct attachment session = { probes->skeleton->progs.on_session, TRACE_UPROBE_SESSION,
+						    0, path, pid };
+
+		link.fds[0] = attach_multi(&session, points, count);
+		rc = link.fds[0] < 0 ? link.fds[0] : 0;
+	} else if (probes->by == PROBES_MULTI) {
+		rc = attach_both(probes, path, pid, points, count, link.fds);
 	} else {
 		rc = attach_events(probes, path, pid, points, count, &link);
 	}
@@ -208,14 +253,16 @@ int probes_attach(struct probes *probes, int fd, int32_t pid, const struct probe
 
 void probes_detach(struct probe_link *link)
 {
-	if (link->fd >= 0) {
-		close(link->fd);
+	for (int i = 0; i < 2; i++) {
+		if (link->fds[i] >= 0) {
+			close(link->fds[i]);
+		}
 	}
 	for (uint32_t i = 0; i < link->count; i++) {
 		bpf_link__destroy(link->links[i]);
 	}
 	free(link->links);
-	*link = (struct probe_link){ .fd = -1 };
+	*link = (struct probe_link){ .fds = { -1, -1 } };
 }
 
 /* ---- what they saw ---- */

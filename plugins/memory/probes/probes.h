@@ -16,10 +16,17 @@ struct heap_probes; /* the skeleton that bpftool makes */
 struct ring_buffer;
 struct bpf_link;
 
+/** How probes are attached; the first that the kernel has, unless an older one is asked for. */
+enum probes_by {
+	PROBES_SESSION, /* Linux 6.13: a return is seen only where it is wanted */
+	PROBES_MULTI,   /* Linux 6.6: every return is seen; all functions of a file at once, as above */
+	PROBES_EVENTS, /* Linux 5.15: an event of the uprobe PMU for each, which takes CAP_SYS_ADMIN, and long */
+};
+
 struct probes {
 	struct heap_probes *skeleton;
 	struct ring_buffer *ring;
-	bool has_session; /* Linux 6.13: a return is seen only where it is wanted */
+	enum probes_by by;
 	uint32_t functions;
 	uint32_t cpus;
 	void (*record)(void *ctx, const struct probe_record *record, const void *stack);
@@ -37,7 +44,7 @@ struct probe_point {
 
 /** What holds the probes of one process in one file. */
 struct probe_link {
-	int fd;                  /* of a session for all functions; -1 */
+	int fds[2];              /* for all functions: a session, or entries and returns; -1 */
 	struct bpf_link **links; /* else one for each entry and return */
 	uint32_t count;
 };
@@ -45,7 +52,7 @@ struct probe_link {
 /** Load. Returns 0, or a PFC_E... with why. */
 struct probes_wish {
 	uint64_t period_bytes;
-	bool by_events; /* as on kernels before 6.13 */
+	enum probes_by by; /* or an older way */
 };
 int32_t probes_load(struct probes *probes, const struct probes_wish *wish, char *why, size_t why_bytes);
 void probes_unload(struct probes *probes);
@@ -68,6 +75,7 @@ int probes_fd(const struct probes *probes);
 /** What a hit costs here, measured on this process's own functions; ns. Returns 0 or -errno. */
 struct probe_costs {
 	double emulated_ns, stepped_ns, sample_ns;
+	double counted_ns; /* of an emulated one, while only counting */
 };
 int probes_calibrate(struct probes *probes, struct probe_costs *ret);
 

@@ -46,6 +46,8 @@ struct probe_function {
 enum probe_counter {
 	COUNT_HITS,    /* probes that were hit, on an instruction that the kernel emulates */
 	COUNT_STEPPED, /* and on others */
+	COUNT_PASSED,  /* likewise of both, while calls were only counted */
+	COUNT_PASSED_STEPPED,
 	COUNT_RETURNS,
 	COUNT_ALLOCS, /* calls that asked for memory, and bytes of these */
 	COUNT_BYTES,

@@ -32,7 +32,9 @@ static struct budget_use use_now(struct heap_probed *probed, uint64_t now_ns)
 				    .cpu_ns = follow_cpu_ns(&probed->follow),
 				    .hits = now.values[COUNT_HITS],
 				    .stepped = now.values[COUNT_STEPPED],
-				    .samples = samples };
+				    .samples = samples,
+				    .passed = now.values[COUNT_PASSED],
+				    .passed_stepped = now.values[COUNT_PASSED_STEPPED] };
 }
 
 /* ---- records ---- */
@@ -242,7 +244,6 @@ void slices_start(struct heap_probed *probed)
 	struct budget_use use = use_now(probed, now_of(probed));
 
 	budget_start(&probed->budget, &use);
-	probed->follow.is_started = true;
 	probes_only_count(&probed->probes, true);
 	attach(probed, true);
 	probed->slices = 1;

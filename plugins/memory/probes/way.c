@@ -14,8 +14,9 @@
 
 #define COUNT_NS      50000000ULL /* calls are counted for so long beforehand */
 #define COUNT_STEP_NS 5000000ULL
-#define COUNT_COST_NS 10e6         /* and no longer than it costs so much */
-#define SWITCH_NS     500e3        /* what attaching or detaching is taken to cost the target */
+#define COUNT_COST_NS 10e6        /* and no longer than it costs so much */
+#define AHEAD_NS      10000000ULL /* before the window the probes are put in place */
+#define SWITCH_NS     500e3       /* what attaching or detaching is taken to cost the target */
 #define GONE_NS       500000000ULL /* a process that ends so shortly before the window does was in use at its end */
 #define FAR_PCT       10.0
 #define GROWTH_MIN    (16ULL << 20)
@@ -32,7 +33,7 @@ static int32_t probes_probe(struct heap *heap)
 {
 	struct heap_probed *probed = calloc(1, sizeof(*probed));
 	struct probes_wish wish = { .period_bytes = heap->period_bytes,
-				    .by_events = pfc_option_int(heap->host, "probes", 0) != 0 };
+				    .by = (enum probes_by)pfc_option_int(heap->host, "probes", 0) };
 	const char *why, *hint;
 	char words[300];
 
@@ -50,7 +51,7 @@ static int32_t probes_probe(struct heap *heap)
 		return refuse_all(heap, why, hint);
 	}
 	if (probes_load(&probed->probes, &wish, words, sizeof(words)) != PFC_OK) {
-		return refuse_all(heap, words, "run as root, on Linux 5.15 or newer");
+		return refuse_all(heap, words, "run as root, on Linux 6.6 or newer");
 	}
 	if (follow_open(&probed->follow, heap->host, &probed->probes) < 0) {
 		return refuse_all(heap, "the host does not tell of the target's files",
@@ -69,35 +70,35 @@ static void sleep_ns(uint64_t ns)
 	nanosleep(&pause, NULL);
 }
 
-static double cost_ns(const struct heap_probed *probed, double hits, double stepped)
-{
-	return hits * probed->costs.emulated_ns + stepped * probed->costs.stepped_ns;
-}
-
-/* How often the allocator is called now, and what probes there would cost. */
+/* How often the allocator is called now, and what probes there would cost. The counting slows the target, and that is taken out. */
 static void count_calls(struct heap_probed *probed)
 {
-	struct probe_counts began = probe_counts_now(probed), now = began;
-	uint64_t cpu_ns = follow_cpu_ns(&probed->follow);
-	double hits = 0, stepped = 0, cost = 0, net;
-	uint64_t waited_ns = 0;
+	const struct probe_costs *costs = &probed->costs;
+	const struct pfc_host *host = probed->heap->host;
+	struct probe_counts began, now;
+	uint64_t cpu_ns, began_ns, waited_ns = 0;
+	double calls = 0, stepped = 0, cost = 0, net;
 
 	probes_only_count(&probed->probes, true);
 	follow_switch(&probed->follow, true);
+	began = probe_counts_now(probed);
+	began_ns = host->now(host->ctx);
+	cpu_ns = follow_cpu_ns(&probed->follow);
 	while (waited_ns < COUNT_NS && cost < COUNT_COST_NS) {
 		sleep_ns(COUNT_STEP_NS);
-		waited_ns += COUNT_STEP_NS;
+		waited_ns = host->now(host->ctx) - began_ns;
 		now = probe_counts_now(probed);
-		hits = (double)(now.values[COUNT_HITS] - began.values[COUNT_HITS]);
-		stepped = (double)(now.values[COUNT_STEPPED] - began.values[COUNT_STEPPED]);
-		cost = cost_ns(probed, hits, stepped);
+		stepped = (double)(now.values[COUNT_PASSED_STEPPED] - began.values[COUNT_PASSED_STEPPED]);
+		calls = stepped + (double)(now.values[COUNT_PASSED] - began.values[COUNT_PASSED]);
+		cost = calls * costs->counted_ns + stepped * (costs->stepped_ns - costs->emulated_ns);
 	}
+	net = (double)(follow_cpu_ns(&probed->follow) - cpu_ns) - cost;
 	follow_switch(&probed->follow, false);
 	probes_only_count(&probed->probes, false);
-	net = (double)(follow_cpu_ns(&probed->follow) - cpu_ns) - cost;
 	net = net > 0.1 * (double)waited_ns ? net : 0.1 * (double)waited_ns;
-	probed->calls_per_s = (hits + stepped) * 1e9 / (double)waited_ns;
-	probed->predicted_pct = 100 * cost / net;
+	probed->calls_per_s = calls * 1e9 / (double)waited_ns;
+	probed->predicted_pct =
+		100 * (calls * costs->emulated_ns + stepped * (costs->stepped_ns - costs->emulated_ns)) / net;
 }
 
 static void plan(struct heap_probed *probed)
@@ -148,13 +149,16 @@ static int32_t probes_prepare(struct heap *heap)
 		char why[256];
 
 		bpf_words_why(-rc, why, sizeof(why));
-		return refuse_all(heap, why, "run as root, on a kernel with uprobes (CONFIG_UPROBES)");
+		return refuse_all(heap, why,
+				  "run as root, on Linux 6.6 or newer; older ones want CAP_SYS_ADMIN for it, "
+				  "which a stage gives up");
 	}
 	probed->budget.share =
 		heap->host->option(heap->host->ctx, "budget", &budget) == PFC_OK ? budget.real / 100 : 0.03;
 	probed->budget.emulated_ns = probed->costs.emulated_ns;
 	probed->budget.stepped_ns = probed->costs.stepped_ns;
 	probed->budget.sample_ns = probed->costs.sample_ns;
+	probed->budget.counted_ns = probed->costs.counted_ns;
 	probed->budget.switch_ns = SWITCH_NS;
 	count_calls(probed);
 	plan(probed);
@@ -165,8 +169,8 @@ static int32_t probes_prepare(struct heap *heap)
 
 static int32_t probes_start(struct heap *heap)
 {
-	slices_start(heap->probed);
-	heap->due_ns = heap->t0_ns;
+	heap->probed->follow.is_started = true;
+	heap->due_ns = heap->t0_ns - AHEAD_NS;
 	return PFC_OK;
 }
 
@@ -188,6 +192,14 @@ static void probes_tick(struct heap *heap, uint64_t now_ns)
 	struct heap_probed *probed = heap->probed;
 
 	if (!probed->has_begun) {
+		if (now_ns + AHEAD_NS < heap->t0_ns) {
+			heap->due_ns = heap->t0_ns - AHEAD_NS;
+			return;
+		}
+		if (probed->slices == 0) { /* not long before the window: they cost from now on */
+			slices_start(probed);
+			now_ns = heap->host->now(heap->host->ctx);
+		}
 		if (now_ns < heap->t0_ns) {
 			heap->due_ns = heap->t0_ns;
 			return;
@@ -211,6 +223,9 @@ static int probes_poll(struct heap *heap)
 static void probes_stop(struct heap *heap)
 {
 	if (!heap->probed->has_begun) { /* a window without a tick */
+		if (heap->probed->slices == 0) {
+			slices_start(heap->probed);
+		}
 		slices_begin(heap->probed, heap->t0_ns);
 	}
 	slices_stop(heap->probed, heap->t1_ns);
@@ -313,18 +328,17 @@ static void state_places(const struct heap_probed *probed, const struct pfc_writ
 static void probes_state(struct heap *heap, const struct pfc_writer *writer)
 {
 	struct heap_probed *probed = heap->probed;
-	const void *to = writer->ctx;
+	static const char *const by[] = { "session (a return is seen only of samples)",
+					  "multi (every return is seen)", "events (every return is seen)" };
 	uint32_t processes = 0;
 
 	for (size_t i = 0; i < probed->follow.process_count; i++) {
 		processes += probed->follow.processes[i].file_count > 0;
 	}
-	writer->fact_text((void *)to, "heap_by",
+	writer->fact_text(writer->ctx, "heap_by",
 			  probed->slices > 1 ? "uprobes, sampled, in slices" : "uprobes, sampled");
 	writer->fact_number(writer->ctx, "heap_processes", processes);
-	writer->fact_text(writer->ctx, "probes.link",
-			  probed->probes.has_session ? "session (a return is seen only of samples)"
-						     : "events (every return is seen)");
+	writer->fact_text(writer->ctx, "probes.link", by[probed->probes.by]);
 	writer->fact_number(writer->ctx, "probes.on_pct", on_pct(probed));
 	writer->fact_number(writer->ctx, "probes.slices", probed->slices);
 	writer->fact_number(writer->ctx, "probes.cost_factor", probed->budget.factor);
@@ -335,6 +349,7 @@ static void probes_state(struct heap *heap, const struct pfc_writer *writer)
 	writer->fact_number(writer->ctx, "probes.emulated_ns", probed->costs.emulated_ns);
 	writer->fact_number(writer->ctx, "probes.stepped_ns", probed->costs.stepped_ns);
 	writer->fact_number(writer->ctx, "probes.sample_ns", probed->costs.sample_ns);
+	writer->fact_number(writer->ctx, "probes.predicted_pct", probed->predicted_pct);
 	writer->fact_number(writer->ctx, "probes.cost_pct",
 			    100 * probed->budget.spent_ns / (budget_net_ns(&probed->budget) + 1));
 	writer->fact_number(writer->ctx, "probes.calls_per_s_before", probed->calls_per_s);
