@@ -23,6 +23,9 @@ static const struct manifest_option run_options[] = {
 	  .values = no_values, .has_max = true, .max = 60e9 },
 	{ OPTION("deadline", PFC_VALUE_DURATION, "30s", "limit of each phase of a stage outside the window"),
 	  .values = no_values, .has_min = true, .min = 1e6 },
+	{ OPTION("cache", PFC_VALUE_BOOL, "yes",
+		 "keep names of functions for the next run, in ~/.cache/profcore"),
+	  .values = no_values },
 };
 
 static const struct manifest_option target_options[] = {

@@ -10,6 +10,8 @@
 
 #include "base/str.h"
 #include "plan/stored.h"
+#include "run/cache_folder.h"
+#include "run/loop.h"
 #include "run/run_target.h"
 #include "stage/protocol.h"
 
@@ -139,6 +141,18 @@ static int add_outputs(struct run *run, struct run_stage *stage, struct handover
 	return rc;
 }
 
+/* For names of functions; -1: none. Who may not open files cannot use it. */
+static int open_cache(struct run *run, bool may_open, struct handover *fds)
+{
+	const char *why = NULL;
+	int fd = may_open && options_int(&run->plan->run, "cache") != 0 ? cache_folder_open(&why) : -1;
+
+	if (why != NULL) {
+		loop_log(run, PFC_LOG_WARNING, "core", why);
+	}
+	return fd >= 0 ? hand_over(fds, fd) : -1;
+}
+
 static int add_target(struct run *run, const struct plan_stage *plan, struct handover *fds, json_t *spec,
 		      struct pfc_error *err)
 {
@@ -163,11 +177,11 @@ static int add_target(struct run *run, const struct plan_stage *plan, struct han
 	stacks_fd = hand_over(fds, stacks_fd);
 	target_status(run->target, &status);
 	json_object_set_new(spec, "target",
-			    json_pack("{s:s, s:o, s:o, s:b, s:b, s:i, s:i}", "kind", target_kind(run->target),
+			    json_pack("{s:s, s:o, s:o, s:b, s:b, s:i, s:i, s:i}", "kind", target_kind(run->target),
 				      "name", protocol_string(target_name(run->target), 1024), "cgroup",
 				      run_target_cgroup(run), "held", status.held, "launched",
 				      str_equal(target_kind(run->target), "command"), "fd", plugin_fd,
-				      "stacks_fd", stacks_fd));
+				      "stacks_fd", stacks_fd, "cache_fd", open_cache(run, may_open, fds)));
 	return 0;
 }
 

@@ -107,6 +107,7 @@ int stacks_service_create(const struct pfc_host *host, const struct pfc_target_s
 	}
 	service->host = host;
 	service->stream.target = target;
+	service->stream.cache_folder = -1;
 	service->face = (struct pfc_stacks){ .struct_size = sizeof(service->face),
 					     .ctx = service,
 					     .open = face_open,
@@ -121,6 +122,11 @@ int stacks_service_create(const struct pfc_host *host, const struct pfc_target_s
 					     .name = face_name };
 	*ret = service;
 	return 0;
+}
+
+void stacks_service_set_cache(struct stacks_service *service, int folder)
+{
+	service->stream.cache_folder = folder;
 }
 
 const struct pfc_stacks *stacks_service_face(struct stacks_service *service)

@@ -225,7 +225,8 @@ int session_finish(struct pfc_stacks_session *session)
 					     .modules = &session->modules,
 					     .kernel = session->kernel,
 					     .target = session->target,
-					     .host = session->host };
+					     .host = session->host,
+					     .cache_folder = session->stream->cache_folder };
 	struct symbolize_notes notes = { 0 };
 	struct frames *frames = &session->frames;
 	uint64_t start_ns;

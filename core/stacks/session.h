@@ -43,12 +43,16 @@ struct session_counts {
 	uint64_t stack_bytes_max;  /* most that a complete walk used of its copy */
 	uint64_t stack_bytes_used; /* what all complete walks used of theirs */
 	uint64_t walked_whole;     /* complete walks */
+	uint64_t whole_steps;      /* from a frame to its caller, in those */
+	uint64_t kept_pointer;     /* of them: where rbp pointed to the frame */
+	uint64_t whole_by_pointer; /* complete walks in which it did all the way */
 };
 
 /** The target's events, which a stage has once: whoever takes them gives them to all its sessions. */
 struct session_stream {
 	const struct pfc_target_service *target; /* NULL: none */
 	struct pfc_stacks_session *first;        /* linked by `next` */
+	int cache_folder;                        /* cache.h; -1: none */
 	bool is_begun;                           /* events were taken: a session that comes now lacks them */
 };
 

@@ -109,6 +109,9 @@ static void count_walk(struct pfc_stacks_session *session, const struct unwind_w
 		return;
 	}
 	session->counts.walked_whole++;
+	session->counts.whole_steps += walk->count - 1;
+	session->counts.kept_pointer += walk->kept_pointer;
+	session->counts.whole_by_pointer += walk->kept_pointer + 1 == walk->count;
 	session->counts.stack_bytes_used += walk->stack_used;
 	if (walk->stack_used > session->counts.stack_bytes_max) {
 		session->counts.stack_bytes_max = walk->stack_used;

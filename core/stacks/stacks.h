@@ -23,6 +23,9 @@ struct stacks_service;
 int stacks_service_create(const struct pfc_host *host, const struct pfc_target_service *target,
 			  struct stacks_service **ret, struct pfc_error *err);
 
+/** Keep names in a folder (cache.h) from one run to the next. The descriptor stays the caller's. */
+void stacks_service_set_cache(struct stacks_service *service, int folder);
+
 const struct pfc_stacks *stacks_service_face(struct stacks_service *service);
 
 void stacks_service_destroy(struct stacks_service *service);

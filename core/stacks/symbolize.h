@@ -36,6 +36,7 @@ struct symbolize_notes {
 	uint32_t files_too_large;  /* DWARF beyond the bound: symbols only */
 	uint32_t files_unreadable; /* DWARF broken, or compressed in a way that cannot be read */
 	uint32_t files_late;       /* the deadline passed: some addresses have symbols only */
+	uint32_t locations_cached; /* named by what an earlier run found */
 	int kernel_status;         /* 0; PFC_EPERM: kernel addresses are hidden */
 };
 
@@ -46,6 +47,7 @@ struct symbolize_request {
 	const struct pfc_target_service *target; /* for debug files; NULL: none */
 	const struct pfc_host *host; /* told of files that give fewer names than they could; NULL: nobody */
 	uint64_t deadline_ns;        /* CLOCK_MONOTONIC */
+	int cache_folder;            /* cache.h; -1: none */
 };
 
 /** 0, PFC_ENOMEM. Free *ret_frames with frames_finish. New strings are added to intern. */

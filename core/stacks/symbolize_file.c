@@ -172,11 +172,21 @@ static int symbolize_source(struct work *work, struct module *module, const stru
 	return status;
 }
 
-int symbolize_file(struct work *work, struct module *module, uint32_t count)
+int symbolize_opened(struct work *work, struct module *module, uint32_t count)
 {
 	struct source source;
+	int status = source_open(module, work->request->target, work->servers, &source);
+
+	if (status == 0) {
+		status = symbolize_source(work, module, &source, count);
+		source_close(&source);
+	}
+	return status;
+}
+
+int symbolize_file(struct work *work, struct module *module, uint32_t count)
+{
 	bool any = false;
-	int status;
 
 	if (module->state == MODULE_CLOSED || module->image.bytes > FILE_BYTES_MAX) {
 		work->notes.files_unopened += module->state == MODULE_CLOSED;
@@ -189,10 +199,5 @@ int symbolize_file(struct work *work, struct module *module, uint32_t count)
 	if (module->state != MODULE_OPEN) {
 		return symbolize_take_symbols(work, count, &any);
 	}
-	status = source_open(module, work->request->target, work->servers, &source);
-	if (status == 0) {
-		status = symbolize_source(work, module, &source, count);
-		source_close(&source);
-	}
-	return status;
+	return symbolize_cached(work, module, count);
 }

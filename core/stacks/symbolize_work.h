@@ -49,4 +49,10 @@ int symbolize_jit(struct work *work, struct module *module, uint32_t count);
 /** The addresses of the first `count` of work->locations; the caller frees them. NULL: no memory. */
 uint64_t *symbolize_addresses(const struct work *work, uint32_t count);
 
+/** The same, for a module that is open, by its file alone. */
+int symbolize_opened(struct work *work, struct module *module, uint32_t count);
+
+/** The same, by the cache first (symbolize_cached.c). */
+int symbolize_cached(struct work *work, struct module *module, uint32_t count);
+
 #endif

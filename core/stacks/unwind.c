@@ -63,6 +63,13 @@ static enum step arrive(struct state *state, uint64_t old_rsp, bool is_signal)
 	return STEP_ON;
 }
 
+/* What code that keeps a frame pointer says of itself: rbp points at the caller's, which lies below the return address. */
+static bool keeps_pointer(const struct unwind_rule *rule)
+{
+	return rule->cfa == UNWIND_RBP && rule->cfa_offset == 16 && rule->rbp == UNWIND_RBP_SAVED &&
+	       rule->rbp_offset == -16;
+}
+
 /* By the table's rule alone. */
 static enum step step_plain(struct state *state, const struct unwind_rule *rule)
 {
@@ -91,6 +98,7 @@ static enum step step_plain(struct state *state, const struct unwind_rule *rule)
 			return stop_reading(state, status);
 		}
 	}
+	state->walk->kept_pointer += keeps_pointer(rule);
 	registers[CFI_RSP] = cfa;
 	state->regs.known &= rule->rbp == UNWIND_RBP_GONE ? FOLLOWED & ~BIT(CFI_RBP) : FOLLOWED;
 	return arrive(state, rsp, false);
@@ -312,6 +320,7 @@ static void run(struct state *state)
 	state->was_signal = false;
 	walk->count = 0;
 	walk->by_frame_pointer = 0;
+	walk->kept_pointer = 0;
 	walk->end = UNWIND_END_BROKEN;
 	while (step(state) == STEP_ON) {
 	}

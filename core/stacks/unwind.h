@@ -59,6 +59,7 @@ struct unwind_walk {
 	enum unwind_end end;
 	uint64_t stack_used;       /* bytes of the copy up to the outermost frame */
 	uint32_t by_frame_pointer; /* steps that had no information */
+	uint32_t kept_pointer;     /* steps at which rbp pointed to the frame, by the information */
 };
 
 void unwind(struct unwind_walk *walk);

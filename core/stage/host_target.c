@@ -147,6 +147,7 @@ static const void *open_stacks_service(struct stage_host *host)
 		host_log(host, PFC_LOG_WARNING, err.why);
 		return NULL;
 	}
+	stacks_service_set_cache(host->stacks, host->spec->cache_fd);
 	return stacks_service_face(host->stacks);
 }
 

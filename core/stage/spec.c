@@ -119,6 +119,7 @@ static void read_target(struct spec *spec)
 	spec->target_is_launched = json_is_true(json_object_get(target, "launched"));
 	spec->target_fd = fd_of(target, "fd");
 	spec->target_stacks_fd = fd_of(target, "stacks_fd");
+	spec->cache_fd = fd_of(target, "cache_fd");
 }
 
 static int load(int fd, json_t **ret, struct pfc_error *err)
@@ -141,7 +142,7 @@ static int load(int fd, json_t **ret, struct pfc_error *err)
 
 int spec_read(int fd, struct spec *ret, struct pfc_error *err)
 {
-	struct spec spec = { .target_fd = -1, .target_stacks_fd = -1 };
+	struct spec spec = { .target_fd = -1, .target_stacks_fd = -1, .cache_fd = -1 };
 	int rc = load(fd, &spec.json, err);
 
 	if (rc < 0) {

@@ -58,6 +58,7 @@ struct spec {
 	int stop_fd;
 	int target_fd;        /* target stream for the plugin, -1 without target */
 	int target_stacks_fd; /* target stream for the stack service, -1 */
+	int cache_fd;         /* folder of cached names for the stack service, -1 */
 	bool has_target;
 	bool target_is_launched;
 	bool target_held;

@@ -265,13 +265,13 @@ def test_debug_files_from_a_server(tmp):
              "slow": ({place: debug}, 60)}
     for name, (files, delay) in cases.items():
         with server_of_debug_files(files, delay) as (url, asked):
-            os.environ.update(DEBUGINFOD_URLS=url, DEBUGINFOD_CACHE_PATH=str(tmp / f"cache {name}"))
+            os.environ.update(DEBUGINFOD_URLS=url, DEBUGINFOD_CACHE_PATH=str(tmp / f"cache {name}"), PROFCORE__RUN__CACHE="no")
             try:
                 start = time.monotonic()
                 profile = Profile(tmp, f"{path} 1", "frequency = 1999")
                 took = time.monotonic() - start
             finally:
-                del os.environ["DEBUGINFOD_URLS"], os.environ["DEBUGINFOD_CACHE_PATH"]
+                del os.environ["DEBUGINFOD_URLS"], os.environ["DEBUGINFOD_CACHE_PATH"], os.environ["PROFCORE__RUN__CACHE"]
         chains = functions_by_module(profile)["s_served"]
         assert place in asked, (name, asked)
         if name == "served":
@@ -401,6 +401,50 @@ def test_files_deleted_or_replaced_while_mapped(tmp):
         assert not any("another" in frame[0] for chain in chains for frame in chain), (name, chains[:3])
         assert profile.facts["rooted_pct"] > 99, profile.facts
         shutil.rmtree(tmp / "out")
+
+
+def frames_by_address(profile):
+    """(path, address): its frames."""
+    strings, modules, locations = (profile.tables[name] for name in ("strings", "modules", "locations"))
+    found = {}
+    for row in profile.tables["frames"]:
+        place = locations[row["location"]]
+        key = (strings[modules[place["module"]]["path"]]["text"], place["address"])
+        found.setdefault(key, []).append((strings[row["function"]]["text"], strings[row["file"]]["text"], row["line"]))
+    return found
+
+
+def test_a_second_run_takes_names_from_the_first(tmp):
+    """... from a folder of our own alone, made anew where it is damaged; the same names each time."""
+    cache = tmp / "cache" / "profcore"
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(cache.parent)
+
+    def profile(*options):
+        return Profile(tmp, f"{harness.workload('deep')} 1 50", "frequency = 1999" + "".join(options), duration="20s")
+
+    try:
+        cold = profile()
+        assert "names_from_cache" not in cold.facts and cold.facts["files_with_lines"] >= 1, cold.facts
+        files = sorted(cache.iterdir())
+        assert files and cache.stat().st_mode & 0o777 == 0o700 and all(file.stat().st_mode & 0o777 == 0o600 for file in files), files
+        warm = profile()
+        assert warm.facts["names_from_cache"] > 0 and warm.facts["files_with_lines"] == cold.facts["files_with_lines"], warm.facts
+        first, second = frames_by_address(cold), frames_by_address(warm)
+        both = [key for key in first if key in second]
+        assert len(both) > 5 and all(first[key] == second[key] for key in both), (len(both), first, second)
+        for file in cache.iterdir():
+            file.write_bytes(file.read_bytes()[:-9] + b"\0" * 9)
+        damaged = profile()
+        assert "names_from_cache" not in damaged.facts and "damaged" in damaged.log, (damaged.facts, damaged.log)
+        assert profile().facts["names_from_cache"] > 0
+        cache.chmod(0o777)
+        refused = profile()
+        assert "names_from_cache" not in refused.facts and "others may write" in refused.log, (refused.facts, refused.log)
+    finally:
+        os.environ.pop("XDG_CACHE_HOME")
+        if before is not None:
+            os.environ["XDG_CACHE_HOME"] = before
 
 
 SCRIPT = """

@@ -3,6 +3,7 @@
 """perf-cpu beside perf record on a server without frame pointers, and what each costs the server.
 
     cpu.py BUILD [--server PROGRAM | --rust FOLDER] [--seconds 10] [--frequency 997] [--pairs 12] [--only figures|cost]
+           [--costs noise,99,997,perf]
 
 Needs wrk and perf; --rust also cargo and the crates of docker/rust-backend. Each profiles a server of its own that is new, under
 the same load, one after the other, so that neither pays for the other. CPU is user + system time of the whole program with its
@@ -69,18 +70,22 @@ class Bench:
     def window(self, since):
         """T0 and the state of the newest run that began after a time; None when it has no window yet."""
         try:
-            manifest = json.loads((self.tmp / "out" / "latest" / "manifest.json").read_text())
-            t0 = manifest["window"]["realtime_at_t0_ns"] / 1e9
+            newest = max((self.tmp / "out").glob("*-bench"), key=lambda folder: folder.stat().st_mtime)
+            t0 = json.loads((newest / "manifest.json").read_text())["window"]["realtime_at_t0_ns"] / 1e9
             return t0 if t0 > since else None
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def await_window(self, since):
+        until = time.time() + 10
+        while not (t0 := self.window(since)):
+            assert time.time() < until, "profcore opened no window"
+            time.sleep(0.02)
+        return t0
 
     def end_load_at_t1(self, load, seconds):
         def work():
-            since = time.time()
-            while not (t0 := self.window(since)) and load.poll() is None:
-                time.sleep(0.05)
-            time.sleep(max(0.0, (t0 or 0) + seconds - time.time()))
+            time.sleep(max(0.0, self.await_window(time.time()) + seconds - time.time()))
             load.send_signal(signal.SIGINT)
 
         if not self.load_on:
@@ -196,8 +201,7 @@ def cost(bench, start, pairs, seconds=2):
                 since = time.time()
                 profiler = start(60)
                 if profiler.args[0] != "perf":
-                    while not bench.window(since):
-                        time.sleep(0.02)
+                    bench.await_window(since)
                 time.sleep(1.5) # perf is attached by then; perf-cpu has settled on the size of its copies
             costs[with_it] = bench.cost_of_requests(seconds)
             if profiler:
@@ -239,12 +243,14 @@ def print_figures(bench, seconds):
           f"picture 1/{theirs['T1 to stacks, s'] / samples / ours['T1 to SVG, s']:.1f}", flush=True)
 
 
-def print_costs(bench, pairs):
+def print_costs(bench, pairs, what):
+    starts = {"noise": ("nothing (noise)", None),
+              "99": ("perf-cpu at   99 Hz", lambda seconds: bench.start_profcore(seconds, 99)),
+              "997": ("perf-cpu at  997 Hz", lambda seconds: bench.start_profcore(seconds, 997)),
+              "perf": ("perf dwarf, 997 Hz", lambda seconds: bench.start_perf(seconds, 997))}
     print(f"CPU time per request, {pairs} pairs of 2 s, mean and 95 % interval")
-    print("nothing (noise)    ", cost(bench, None, pairs), flush=True)
-    for hz in (99, 997):
-        print(f"perf-cpu at {hz:4} Hz", cost(bench, lambda s, hz=hz: bench.start_profcore(s, hz), pairs), flush=True)
-    print("perf dwarf, 997 Hz ", cost(bench, lambda s: bench.start_perf(s, 997), pairs), flush=True)
+    for name in what:
+        print(f"{starts[name][0]:19}", cost(bench, starts[name][1], pairs), flush=True)
 
 
 def main():
@@ -256,6 +262,7 @@ def main():
     parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--frequency", type=int, default=997)
     parser.add_argument("--load-on", action="store_true", help="the load does not end at T1")
+    parser.add_argument("--costs", default="noise,99,997,perf", help="a part of noise,99,997,perf")
     parser.add_argument("--only", choices=("figures", "cost"))
     args = parser.parse_args()
     for tool in ("wrk", "perf"):
@@ -269,7 +276,7 @@ def main():
             if args.only != "cost":
                 print_figures(bench, args.seconds)
             if args.only != "figures" and args.pairs > 1:
-                print_costs(bench, args.pairs)
+                print_costs(bench, args.pairs, args.costs.split(","))
         finally:
             bench.close()
 
