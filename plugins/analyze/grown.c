@@ -23,6 +23,7 @@
 struct course {
 	uint64_t first_ns, last_ns, first_rss, last_rss, first_anon, last_anon, middle_anon, rows;
 	uint64_t oom_kills, limit_hits;
+	uint64_t processes, ended;
 	int64_t limit, peak;
 };
 
@@ -31,6 +32,7 @@ static void read_course(const struct pfc_reader *memory, struct course *ret)
 	static const char *const totals[] = { "time", "processes", "rss", "anon" };
 	static const char *const events[] = { "kind", "value" };
 	static const char *const group[] = { "limit", "current" };
+	static const char *const pids[] = { "pid" };
 	struct cols cols;
 
 	memset(ret, 0, sizeof(*ret));
@@ -61,11 +63,13 @@ static void read_course(const struct pfc_reader *memory, struct course *ret)
 			for (uint64_t i = 0; i < cols.rows; i++) {
 				int64_t kind = cols_int(&cols, 0, i, 0), value = cols_int(&cols, 1, i, 0);
 
+				ret->ended += kind == 2;
 				ret->oom_kills += kind == 3 && value > 0 ? (uint64_t)value : 0;
 				ret->limit_hits += kind == 4 && value > 0 ? (uint64_t)value : 0;
 			}
 		}
 	}
+	ret->processes = cols_begin(&cols, memory, "processes", pids, 1) == PFC_OK ? cols.table.row_count : 0;
 	if (cols_begin(&cols, memory, "group", group, 2) == PFC_OK) {
 		while (cols_next(&cols)) {
 			for (uint64_t i = 0; i < cols.rows; i++) {
@@ -117,6 +121,35 @@ static double seconds_of(const struct course *course)
 	return course->last_ns > course->first_ns ? (double)(course->last_ns - course->first_ns) / 1e9 : 0;
 }
 
+/*
+ * Nothing was left at the end because nobody was: what can be told is who brought memory in. The end of the last process may come too
+ * late to be in the table; then nothing is left of what was there a moment ago.
+ */
+static bool is_over(const struct course *course, const struct growth *growth)
+{
+	double came = (double)growth_scaled(growth, growth->profile->weight);
+
+	return (course->processes > 0 && course->ended >= course->processes) ||
+	       (growth->kept_count == 0 && 4 * (double)course->last_anon > came);
+}
+
+/* ", 97 % of what came in was under fill", where all processes ended before the window did. */
+static void say_who_brought(struct finding *finding, const struct growth *growth, const struct rank *all)
+{
+	const struct rank_row *top = all->count ? &all->rows[0] : NULL;
+
+	if (!top || top->led == 0) {
+		text_add(&finding->evidence, "; no function can be named for it");
+		return;
+	}
+	text_format(&finding->title, ", %.0f %% of what came in faulted in under ",
+		    units_pct(top->led, growth->profile->weight));
+	add_name(&finding->title, growth->profile, top->id);
+	text_format(&finding->evidence,
+		    "; the target ended before the window did, kept or not cannot be told (+- %.1f points)",
+		    growth_error_points(top->led, growth->profile->weight, growth->profile->samples));
+}
+
 /* "; 97 % of it faulted in under leak_step", with the figures as evidence. */
 static void say_who(struct finding *finding, const struct growth *growth, const struct rank *kept)
 {
@@ -144,18 +177,23 @@ static void say_who(struct finding *finding, const struct growth *growth, const 
 }
 
 static void judge_growth(struct analysis *analysis, const struct course *course, const struct growth *growth,
-			 const struct rank *kept)
+			 const struct rank *kept, const struct rank *all)
 {
 	double grown = (double)course->last_anon - (double)course->first_anon;
 	bool still = course->last_anon > course->middle_anon + (uint64_t)(grown > 0 ? grown / 10 : 0);
 	char a[UNITS_ROOM], b[UNITS_ROOM];
 	struct finding *finding;
+	double share = NAN;
 
 	if (grown < GROWN_LEAST_BYTES || grown < GROWN_LEAST_PCT / 100 * (double)course->first_anon) {
 		return;
 	}
-	finding = finding_add(analysis, "memory_growth", still ? "warning" : "info",
-			      kept && kept->count ? units_pct(kept->rows[0].led, growth->kept_sum) : NAN);
+	if (kept && kept->count) {
+		share = units_pct(kept->rows[0].led, growth->kept_sum);
+	} else if (kept && all->count && is_over(course, growth)) {
+		share = units_pct(all->rows[0].led, growth->profile->weight);
+	}
+	finding = finding_add(analysis, "memory_growth", still ? "warning" : "info", share);
 	if (!finding) {
 		return;
 	}
@@ -172,7 +210,9 @@ static void judge_growth(struct analysis *analysis, const struct course *course,
 	}
 	text_add(&finding->evidence,
 		 still ? ", and still did at its end" : ", and had stopped before its end");
-	if (kept) {
+	if (kept && !kept->count && is_over(course, growth)) {
+		say_who_brought(finding, growth, all);
+	} else if (kept) {
 		say_who(finding, growth, kept);
 	} else {
 		text_add(&finding->evidence, "; there are no page-fault stacks that could say whose it is");
@@ -189,8 +229,8 @@ static void judge_churn(struct analysis *analysis, const struct course *course, 
 	char text[UNITS_ROOM];
 	struct finding *finding;
 
-	if (seconds <= 0 || all->count == 0 || all->rows[0].led == 0 || came < CHURN_TIMES * kept ||
-	    (came - kept) / seconds < CHURN_LEAST_PER_S) {
+	if (is_over(course, growth) || seconds <= 0 || all->count == 0 || all->rows[0].led == 0 ||
+	    came < CHURN_TIMES * kept || (came - kept) / seconds < CHURN_LEAST_PER_S) {
 		return;
 	}
 	finding = finding_add(analysis, "memory_churn", "warning",
@@ -322,7 +362,7 @@ static int judge(struct analysis *analysis, const struct pfc_host *host, const s
 	}
 	if (status == PFC_OK) {
 		judge_limits(analysis, &course);
-		judge_growth(analysis, &course, &growth, stacks ? &kept : NULL);
+		judge_growth(analysis, &course, &growth, stacks ? &kept : NULL, &all);
 		judge_leaks(analysis, memory);
 	}
 	if (status == PFC_OK && stacks) {

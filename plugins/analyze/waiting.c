@@ -75,20 +75,6 @@ static const char *without_bracket(const char *name)
 	return name[0] == '<' ? name + 1 : name;
 }
 
-/* Code of the program itself. A language's own library is no part of it, though it is linked in. */
-static bool is_own(const struct profile *profile, uint32_t function)
-{
-	static const char *const libraries[] = { "std::", "core::", "alloc::" };
-	const char *name = without_bracket(profile_function_name(profile, function));
-
-	for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
-		if (strncmp(name, libraries[i], strlen(libraries[i])) == 0) {
-			return false;
-		}
-	}
-	return profile->functions[function].kind == PROFILE_APP && profile->functions[function].named;
-}
-
 /* Of a stack: its cause, and the innermost function of the app in it, 0 for none. */
 static enum cause look_at(const struct profile *profile, uint32_t stack, uint32_t *ret_app)
 {
@@ -110,7 +96,7 @@ static enum cause look_at(const struct profile *profile, uint32_t stack, uint32_
 					is_told = true;
 				}
 			}
-			if (!*ret_app && is_own(profile, function)) {
+			if (!*ret_app && profile_is_own(profile, function)) {
 				*ret_app = function;
 			}
 		}
@@ -144,7 +130,7 @@ static void add_way(struct text *to, const struct profile *profile, uint32_t sta
 		     i < profile->frame_first[location + 1] && count < 6; i++) {
 			uint32_t function = profile->frames[i].function;
 
-			if (is_own(profile, function)) {
+			if (profile_is_own(profile, function)) {
 				functions[count++] = function;
 			}
 		}

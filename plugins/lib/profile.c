@@ -59,6 +59,20 @@ const char *profile_function_name(const struct profile *profile, uint32_t functi
 	return names_text(&profile->names, profile->functions[function].name);
 }
 
+bool profile_is_own(const struct profile *profile, uint32_t function)
+{
+	static const char *const libraries[] = { "std::", "core::", "alloc::", "hashbrown::", "__rustc::" };
+	const char *name = profile_function_name(profile, function);
+
+	name += name[0] == '<'; /* Rust writes methods as <path::Type>::name */
+	for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
+		if (strncmp(name, libraries[i], strlen(libraries[i])) == 0) {
+			return false;
+		}
+	}
+	return profile->functions[function].kind == PROFILE_APP && profile->functions[function].named;
+}
+
 const char *profile_function_module(const struct profile *profile, uint32_t function)
 {
 	return names_text(&profile->names, profile->modules[profile->functions[function].module].name);

@@ -112,11 +112,11 @@ struct profile {
 	uint64_t outside;    /* samples outside the window, left out */
 	bool window_ignored; /* none lay even near it: the artifact is of another run; all were taken */
 	uint64_t first_ns, last_ns; /* of the samples taken */
-	char only_symbols[256];   /* only stacks with one of these functions were taken; "": all */
-	uint64_t other_samples;   /* within the window, of stacks without */
+	char only_symbols[256];     /* only stacks with one of these functions were taken; "": all */
+	uint64_t other_samples;     /* within the window, of stacks without */
 	uint64_t other_weight;
-	uint64_t no_stack;          /* samples with an empty stack */
-	uint64_t unknown_leaf;      /* samples whose innermost frame has no known module or no name */
+	uint64_t no_stack;     /* samples with an empty stack */
+	uint64_t unknown_leaf; /* samples whose innermost frame has no known module or no name */
 	uint64_t bad_ids;
 	uint64_t dropped_rows; /* beyond PROFILE_MAX_ROWS */
 	bool cut;              /* a chunk could not be read */
@@ -144,6 +144,8 @@ int profile_read(const struct pfc_reader *reader, const struct profile_options *
 void profile_destroy(struct profile *profile);
 
 const char *profile_function_name(const struct profile *profile, uint32_t function);
+/** Named code of the program itself. A language's own library is no part of it, though it is linked and inlined into it. */
+bool profile_is_own(const struct profile *profile, uint32_t function);
 /** Base name of the function's module; "" for one that is not known. */
 const char *profile_function_module(const struct profile *profile, uint32_t function);
 /** Word for a kind: "app", "library", "kernel", "unknown", "thread". */

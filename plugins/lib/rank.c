@@ -106,27 +106,33 @@ static void add_totals(struct walk *walk)
 	}
 }
 
-/* The function of the innermost frame of the app; of each stack, filled from the root outwards. 0: none. */
+/*
+ * The function of the innermost frame of the app; of each stack, filled from the root outwards. 0: none. A language's own library,
+ * inlined into the app, leads only where nothing else of the app is in the stack.
+ */
 static int add_led(struct walk *walk)
 {
 	const struct profile *profile = walk->profile;
-	uint32_t *leader = calloc(profile->stack_count, sizeof(*leader));
-	uint32_t stack, i, location;
+	uint32_t *leader = calloc(2 * (size_t)profile->stack_count, sizeof(*leader)), *stand_in;
 
 	if (!leader) {
 		return PFC_ENOMEM;
 	}
-	for (stack = 1; stack < profile->stack_count; stack++) {
-		leader[stack] = leader[profile->parent[stack]];
-		location = profile->stack_location[stack];
-		for (i = profile->frame_first[location]; i < profile->frame_first[location + 1]; i++) {
-			if (profile->functions[profile->frames[i].function].kind == PROFILE_APP) {
-				leader[stack] = profile->frames[i].function;
-				break;
-			}
+	stand_in = leader + profile->stack_count;
+	for (uint32_t stack = 1; stack < profile->stack_count; stack++) {
+		uint32_t location = profile->stack_location[stack], own = 0, any = 0, led;
+
+		for (uint32_t i = profile->frame_first[location + 1]; i-- > profile->frame_first[location];) {
+			uint32_t function = profile->frames[i].function;
+
+			own = profile_is_own(profile, function) ? function : own;
+			any = profile->functions[function].kind == PROFILE_APP ? function : any;
 		}
-		if (leader[stack]) {
-			walk->rows[leader[stack]].led += profile->stack_weight[stack];
+		leader[stack] = own ? own : leader[profile->parent[stack]];
+		stand_in[stack] = any ? any : stand_in[profile->parent[stack]];
+		led = leader[stack] ? leader[stack] : stand_in[stack];
+		if (led) {
+			walk->rows[led].led += profile->stack_weight[stack];
 		}
 	}
 	free(leader);

@@ -162,6 +162,7 @@ static void watch_coverage(struct heap *heap)
 	if (anon > heap->anon_peak) {
 		heap->anon_peak = anon;
 		heap->live_at_peak = heap->model.live_bytes;
+		heap->live_half_at_peak = heap_model_live_half(&heap->model);
 	}
 }
 
@@ -295,6 +296,26 @@ static int32_t finish_sessions(struct heap *heap)
 	return rc;
 }
 
+/* What the allocator takes beyond what was asked of it. */
+static void state_overhead(const struct heap *heap)
+{
+	const struct pfc_writer *writer = heap->tier->memory->tables.writer;
+	double pct, half;
+
+	/* musl's malloc_usable_size gives back what was asked for. */
+	if (strncmp(heap->allocator, "musl", 4) == 0 || !heap_model_rounding(&heap->model, &pct, &half)) {
+		return;
+	}
+	writer->fact_number(writer->ctx, "heap_rounding_pct", pct);
+	writer->fact_number(writer->ctx, "heap_rounding_half_pct", half);
+	if (heap->anon_peak > GROWTH_MIN && !heap->way->starts_late) {
+		writer->fact_number(writer->ctx, "heap_held_bytes",
+				    (double)heap->anon_peak - heap->live_at_peak * (1 + pct / 100));
+		writer->fact_number(writer->ctx, "heap_held_half_bytes",
+				    heap->live_half_at_peak * (1 + pct / 100));
+	}
+}
+
 static void state_facts(struct heap *heap)
 {
 	const struct pfc_writer *writer = heap->tier->memory->tables.writer;
@@ -325,6 +346,7 @@ static void state_facts(struct heap *heap)
 	}
 	writer->fact_number(writer->ctx, "heap_live_bytes", heap->model.live_bytes);
 	writer->fact_number(writer->ctx, "heap_peak_bytes", heap->model.peak_bytes);
+	state_overhead(heap);
 	writer->fact_number(writer->ctx, "heap_unattributed_bytes", heap->unattributed_bytes);
 	writer->fact_number(writer->ctx, "heap_frees_unrecorded", (double)heap->unrecorded_frees);
 	if (heap->model.site_count == 0 && heap->anon_peak > GROWTH_MIN) {

@@ -25,6 +25,8 @@ struct heap_taken {
 	uint64_t id, size, time_ns;
 	uint64_t regs[8]; /* bx, bp, sp, ip, r12 to r15 */
 	uint32_t stack_bytes;
+	bool has_slack;
+	uint32_t slack; /* usable bytes beyond size */
 };
 
 /** A record whose stack cannot be walked before more of the target's mappings are known. */
@@ -78,7 +80,7 @@ struct heap {
 	uint64_t unrecorded_frees;
 	/* coverage: at the largest anonymous RSS that was seen */
 	uint64_t anon_first, anon_peak;
-	double live_at_peak;
+	double live_at_peak, live_half_at_peak; /* half: of its 95 % interval */
 	char allocator[64];
 	char blind[256];   /* why it may be that nothing is seen, as the program's file tells */
 	char no_live[256]; /* why it is not known what is in use, nor what leaks; "" */

@@ -49,6 +49,8 @@ struct heap_object {
 	uint32_t thread;
 	float scale; /* for how many like it it stands, beside what its size says */
 	bool is_used, is_marked;
+	bool has_slack;
+	uint32_t slack; /* usable bytes beyond size, if known */
 };
 
 struct heap_thread {
@@ -159,6 +161,12 @@ void heap_model_forget(struct heap_model *model);
 
 /** Note the peak, if this is one. */
 void heap_model_watch_peak(struct heap_model *model, uint64_t now_ns);
+
+/** Half of the 95 % interval of live_bytes. */
+double heap_model_live_half(const struct heap_model *model);
+
+/** What live objects have beyond what was asked for, in percent of that, with half of its 95 % interval. false: not known. */
+bool heap_model_rounding(const struct heap_model *model, double *ret_pct, double *ret_half_pct);
 
 /* ---- heap_histogram.c ---- */
 /** By powers of two: the class of v holds [2^(class-1), 2^class). */

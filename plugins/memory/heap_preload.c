@@ -51,7 +51,9 @@ static void take_alloc(void *ctx, const struct heap_alloc *alloc, const void *st
 					  .time_ns = alloc->time_ns,
 					  .regs = { r->bx, r->bp, r->sp, r->ip, r->r12, r->r13, r->r14,
 						    r->r15 },
-					  .stack_bytes = alloc->stack_bytes };
+					  .stack_bytes = alloc->stack_bytes,
+					  .has_slack = alloc->slack != HEAP_SLACK_UNKNOWN,
+					  .slack = alloc->slack };
 
 	heap_take_alloc(heap, &taken, stack);
 }
@@ -120,6 +122,7 @@ static unsigned drain(struct heap *heap, uint64_t now_ns)
 static void preload_tick(struct heap *heap, uint64_t now_ns)
 {
 	heap_file_alive(&heap->file, now_ns + ALIVE_NS);
+	heap->tier->memory->sampler_bytes = heap_file_resident(&heap->file);
 	if (drain(heap, now_ns) > BUSY_PCT) {
 		heap->due_ns = now_ns + BUSY_NS;
 	}
@@ -200,6 +203,7 @@ static void preload_state(struct heap *heap, const struct pfc_writer *writer)
 	writer->fact_text(writer->ctx, "heap_by",
 			  heap->is_exhaustive ? "preload, every call" : "preload, sampled");
 	writer->fact_number(writer->ctx, "heap_processes", segment->next_process);
+	writer->fact_number(writer->ctx, "sampler_bytes", (double)heap_file_resident(&heap->file));
 	if (lost) {
 		host->loss(host->ctx, "churn", "ring_full", lost);
 	}
@@ -308,7 +312,8 @@ static int32_t preload_probe(struct heap *heap)
 		snprintf(cost, sizeof(cost), "some 75 ns for a malloc and free");
 	} else {
 		snprintf(what, sizeof(what),
-			 "heap: an allocation in %llu KiB, by a sampler preloaded into dynamically linked programs",
+			 "heap: an allocation in %llu KiB, by a sampler preloaded into dynamically linked "
+			 "programs",
 			 (unsigned long long)(heap->period_bytes + 512) / 1024);
 		snprintf(cost, sizeof(cost), "2 to 3 ns for a malloc and free, 1 us a sample");
 	}

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define RING_BYTES      (1ULL << 20) /* small, so that its pages are soon all there; in a burst the others help */
@@ -104,6 +105,13 @@ void heap_file_disable(struct heap_file *file)
 	if (file->segment) {
 		__atomic_store_n(&file->segment->enabled, 0, __ATOMIC_RELAXED);
 	}
+}
+
+uint64_t heap_file_resident(const struct heap_file *file)
+{
+	struct stat status;
+
+	return file->fd >= 0 && fstat(file->fd, &status) == 0 ? (uint64_t)status.st_blocks * 512 : 0;
 }
 
 void heap_file_close(struct heap_file *file)

@@ -34,6 +34,9 @@ void heap_file_alive(struct heap_file *file, uint64_t until_ns);
 /** Let the sampler go to sleep, for good. */
 void heap_file_disable(struct heap_file *file);
 
+/** How much of it is there: at most what it adds to the RSS of all who map it. */
+uint64_t heap_file_resident(const struct heap_file *file);
+
 void heap_file_close(struct heap_file *file);
 
 /* Parts of the file, by the layout that we made. */

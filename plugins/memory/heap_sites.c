@@ -150,3 +150,44 @@ void heap_model_thread(struct heap_model *model, int32_t pid, int32_t tid, doubl
 		model->threads[thread].allocated.count += count;
 	}
 }
+
+double heap_model_live_half(const struct heap_model *model)
+{
+	double variance = 0;
+
+	for (uint32_t i = 0; i < model->process_count; i++) {
+		variance += model->processes[i].live.variance;
+	}
+	return variance > 0 ? 1.96 * sqrt(variance) : 0;
+}
+
+/* A ratio of two sums over the same samples: its variance is that of the sum of what each differs from it. */
+bool heap_model_rounding(const struct heap_model *model, double *ret_pct, double *ret_half_pct)
+{
+	double asked = 0, slack = 0, variance = 0;
+
+	for (uint32_t i = 0; i < model->object_count; i++) {
+		const struct heap_object *object = &model->objects[i];
+		double p = heap_chance(model, (double)object->size);
+
+		if (object->is_used && object->has_slack) {
+			asked += (double)object->size / p;
+			slack += object->slack / p;
+		}
+	}
+	for (uint32_t i = 0; i < model->object_count && asked > 0; i++) {
+		const struct heap_object *object = &model->objects[i];
+		double p = heap_chance(model, (double)object->size);
+		double off = object->slack - slack / asked * (double)object->size;
+
+		if (object->is_used && object->has_slack) {
+			variance += off * off * (1 - p) / (p * p);
+		}
+	}
+	if (asked <= 0) {
+		return false;
+	}
+	*ret_pct = 100 * slack / asked;
+	*ret_half_pct = 100 * 1.96 * sqrt(variance) / asked;
+	return true;
+}

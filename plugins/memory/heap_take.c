@@ -96,8 +96,13 @@ void heap_take_alloc(struct heap *heap, const struct heap_taken *taken, const vo
 		site = site_of(heap, taken, &path);
 	}
 	if (taken->is_object) {
-		heap_model_alloc(&heap->model, taken->id, taken->pid, taken->tid, taken->size, taken->time_ns,
-				 HEAP_NO_SITE);
+		struct heap_object *object = heap_model_alloc(&heap->model, taken->id, taken->pid, taken->tid,
+							      taken->size, taken->time_ns, HEAP_NO_SITE);
+
+		if (object) {
+			object->has_slack = taken->has_slack;
+			object->slack = taken->slack;
+		}
 	}
 	if (!waits) {
 		settle(heap, taken, site);

@@ -159,7 +159,14 @@ void procread_smaps_line(const char *line, enum mapping_kind *current, struct pr
 	uint64_t start, end;
 
 	if (procread_mapping(line, &start, &end, current)) {
+		if (strstr(line, " /memfd:profcore-heap")) { /* the sampler's, not the program's */
+			*current = MAPPING_KINDS;
+			return;
+		}
 		to->count[*current]++;
+		return;
+	}
+	if (*current == MAPPING_KINDS) {
 		return;
 	}
 	(void)take_field(line, smaps_fields, sizeof(smaps_fields) / sizeof(smaps_fields[0]),

@@ -40,6 +40,7 @@ struct memory {
 	struct process_watcher watcher; /* set in probe, told from prepare on */
 	char lacks[256]; /* what was wanted and could not be had at all: the timeline is partial; "" */
 	struct processes *processes; /* kept by the tier `resident`, which comes first */
+	uint64_t sampler_bytes;      /* shared memory that the heap's sampler brought into the target */
 	uint64_t t0_ns, t1_ns;
 	struct tier *tiers;
 	uint32_t tier_count;

@@ -12,6 +12,7 @@
 
 #include <profcore/profcore.h>
 
+#include "lib/cols.h"
 #include "lib/names.h"
 #include "lib/profile.h"
 #include "lib/text.h"
@@ -81,6 +82,18 @@ void memory_add_kinds(const struct memory_report *report, struct text *to);
 int memory_add_growth(const struct memory_report *report, struct text *to);
 void memory_add_heap(const struct memory_report *report, struct text *to);
 void memory_add_coverage(const struct memory_report *report, struct text *to);
+
+/** Parts of the heap's section. */
+void memory_add_histograms(const struct memory_report *report, struct text *to);
+void memory_add_leaks(const struct memory_report *report, struct text *to);
+
+/** A figure of a column of reals; an estimate of bytes as text; a row of `strings`, "[unknown]" when it is empty. */
+double memory_real(const struct cols *cols, uint32_t column, uint64_t row);
+const char *memory_estimate(char *to, double value);
+const char *memory_name(const struct memory_report *report, uint32_t string);
+
+/** Words on lines of at most 100 columns, the first after `mark`, the others indented as far. */
+void memory_add_wrapped(struct text *to, const char *mark, const char *words);
 
 /** RSS at the begin of the window and at its end, and by how much its anonymous part grew. */
 const struct memory_point *memory_first(const struct memory_report *report);

@@ -14,13 +14,15 @@
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 #define SITES_MAX   (1u << 20)
 
+/* What the stacks of one function come to. */
 struct site {
-	double live, live_low, live_high, allocated, allocations, temporary, peak;
-	uint32_t function, module;
+	double live, live_half, allocated, allocated_half, allocations, temporary,
+		peak; /* _half: of the 95 % interval */
+	uint32_t function, module, stacks;
 };
 
 /* A figure of a column of reals. */
-static double real_of(const struct cols *cols, uint32_t column, uint64_t row)
+double memory_real(const struct cols *cols, uint32_t column, uint64_t row)
 {
 	const struct pfc_column_view *view = &cols->views[column];
 
@@ -29,12 +31,12 @@ static double real_of(const struct cols *cols, uint32_t column, uint64_t row)
 		       : 0;
 }
 
-static const char *estimate(char *to, double value)
+const char *memory_estimate(char *to, double value)
 {
 	return units_weight(to, value > 0 && value < 1e18 ? (uint64_t)value : 0, "bytes");
 }
 
-static const char *name_of(const struct memory_report *report, uint32_t string)
+const char *memory_name(const struct memory_report *report, uint32_t string)
 {
 	const char *name =
 		string < report->string_count ? names_text(&report->names, report->strings[string]) : "";
@@ -42,32 +44,78 @@ static const char *name_of(const struct memory_report *report, uint32_t string)
 	return *name ? name : "[unknown]";
 }
 
+/* The last part of a path; the kernel's "[heap]" and "libc.so.6" as they are. */
+static const char *module_name(const struct memory_report *report, uint32_t string)
+{
+	const char *name = memory_name(report, string), *slash = strrchr(name, '/');
+
+	return slash && slash[1] ? slash + 1 : name;
+}
+
+static int by_function(const void *a, const void *b)
+{
+	const struct site *x = a, *y = b;
+
+	return x->function != y->function ? (x->function > y->function) - (x->function < y->function)
+					  : (x->module > y->module) - (x->module < y->module);
+}
+
+/* Stacks of one function become one row: sums, with the root of the squares of their errors. */
+static size_t merge(struct site *sites, size_t count)
+{
+	size_t kept = 0;
+
+	qsort(sites, count, sizeof(*sites), by_function);
+	for (size_t i = 0; i < count; i++) {
+		struct site *to = &sites[kept ? kept - 1 : 0];
+
+		if (kept == 0 || by_function(to, &sites[i]) != 0) {
+			sites[kept++] = sites[i];
+			continue;
+		}
+		to->live += sites[i].live;
+		to->live_half = hypot(to->live_half, sites[i].live_half);
+		to->allocated += sites[i].allocated;
+		to->allocated_half = hypot(to->allocated_half, sites[i].allocated_half);
+		to->allocations += sites[i].allocations;
+		to->temporary += sites[i].temporary;
+		to->peak += sites[i].peak;
+		to->stacks++;
+	}
+	return kept;
+}
+
 static size_t read_sites(const struct memory_report *report, struct site **ret)
 {
-	static const char *const names[] = { "live",        "live_low",  "live_high", "allocated",
-					     "allocations", "temporary", "function",  "module" };
+	static const char *const names[] = { "live",           "live_high",   "allocated",
+					     "allocated_high", "allocations", "temporary",
+					     "peak",           "function",    "module" };
 	struct cols cols;
 	size_t count = 0;
 
 	*ret = NULL;
-	if (cols_begin(&cols, report->reader, "heap_sites", names, 8) != PFC_OK ||
+	if (cols_begin(&cols, report->reader, "heap_sites", names, COUNT_OF(names)) != PFC_OK ||
 	    cols.table.row_count == 0 || cols.table.row_count > SITES_MAX) {
 		return 0;
 	}
 	*ret = calloc(cols.table.row_count, sizeof(**ret));
 	while (*ret && cols_next(&cols)) {
 		for (uint64_t i = 0; i < cols.rows && count < cols.table.row_count; i++) {
-			(*ret)[count++] = (struct site){ .live = real_of(&cols, 0, i),
-							 .live_low = real_of(&cols, 1, i),
-							 .live_high = real_of(&cols, 2, i),
-							 .allocated = real_of(&cols, 3, i),
-							 .allocations = real_of(&cols, 4, i),
-							 .temporary = real_of(&cols, 5, i),
-							 .function = cols_id(&cols, 6, i),
-							 .module = cols_id(&cols, 7, i) };
+			struct site *site = &(*ret)[count++];
+
+			*site = (struct site){ .live = memory_real(&cols, 0, i),
+					       .allocated = memory_real(&cols, 2, i),
+					       .allocations = memory_real(&cols, 4, i),
+					       .temporary = memory_real(&cols, 5, i),
+					       .peak = memory_real(&cols, 6, i),
+					       .function = cols_id(&cols, 7, i),
+					       .module = cols_id(&cols, 8, i),
+					       .stacks = 1 };
+			site->live_half = fmax(0, memory_real(&cols, 1, i) - site->live);
+			site->allocated_half = fmax(0, memory_real(&cols, 3, i) - site->allocated);
 		}
 	}
-	return count;
+	return merge(*ret, count);
 }
 
 static int by_live(const void *a, const void *b)
@@ -87,19 +135,27 @@ static int by_allocated(const void *a, const void *b)
 static void add_in_use(const struct memory_report *report, const struct site *sites, size_t count,
 		       struct text *to)
 {
-	static const struct grid_column columns[] = { { "in use", 10, true },    { "from", 10, true },
-						      { "to (95 %)", 10, true }, { "allocated", 10, true },
-						      { "function", 36, false }, { "module", 16, false } };
-	char text[4][UNITS_ROOM];
+	static const struct grid_column columns[] = { { "in use", 10, true },  { "+- 95 %", 10, true },
+						      { "at peak", 10, true }, { "allocated", 10, true },
+						      { "stacks", 6, true },   { "function", 28, false },
+						      { "module", 14, false } };
+	char text[5][UNITS_ROOM];
 
 	grid_heading(to, "Heap in use at the end, by function that allocated it");
+	if (count == 0 || sites[0].live <= 0) {
+		text_add(to, "Nothing.\n");
+		return;
+	}
 	grid_head(to, columns, COUNT_OF(columns));
 	for (size_t i = 0; i < count && i < report->rows && sites[i].live > 0; i++) {
-		const char *cells[] = {
-			estimate(text[0], sites[i].live),      estimate(text[1], sites[i].live_low),
-			estimate(text[2], sites[i].live_high), estimate(text[3], sites[i].allocated),
-			name_of(report, sites[i].function),    name_of(report, sites[i].module)
-		};
+		const char *cells[] = { memory_estimate(text[0], sites[i].live),
+					sites[i].live_half > 0 ? memory_estimate(text[1], sites[i].live_half)
+							       : "exact",
+					memory_estimate(text[2], sites[i].peak),
+					memory_estimate(text[3], sites[i].allocated),
+					units_count(text[4], sites[i].stacks),
+					memory_name(report, sites[i].function),
+					module_name(report, sites[i].module) };
 
 		grid_row(to, columns, COUNT_OF(columns), cells);
 	}
@@ -108,180 +164,27 @@ static void add_in_use(const struct memory_report *report, const struct site *si
 static void add_churn(const struct memory_report *report, const struct site *sites, size_t count,
 		      struct text *to)
 {
-	static const struct grid_column columns[] = { { "allocated", 11, true },  { "calls", 13, true },
-						      { "freed soon", 11, true }, { "in use", 11, true },
-						      { "function", 33, false },  { "module", 15, false } };
-	char text[4][UNITS_ROOM];
+	static const struct grid_column columns[] = { { "allocated", 10, true }, { "+- 95 %", 10, true },
+						      { "calls", 11, true },     { "freed soon", 10, true },
+						      { "in use", 10, true },    { "function", 25, false },
+						      { "module", 12, false } };
+	char text[5][UNITS_ROOM];
 
 	grid_heading(to, "Heap churn: allocated in the window, by function");
 	grid_head(to, columns, COUNT_OF(columns));
 	for (size_t i = 0; i < count && i < report->rows && sites[i].allocated > 0; i++) {
 		const char *cells[] = {
-			estimate(text[0], sites[i].allocated),
-			units_count(text[1], sites[i].allocations > 0 ? (uint64_t)sites[i].allocations : 0),
-			estimate(text[2], sites[i].temporary),
-			estimate(text[3], sites[i].live),
-			name_of(report, sites[i].function),
-			name_of(report, sites[i].module)
+			memory_estimate(text[0], sites[i].allocated),
+			sites[i].allocated_half > 0 ? memory_estimate(text[1], sites[i].allocated_half)
+						    : "exact",
+			units_count(text[2], sites[i].allocations > 0 ? (uint64_t)sites[i].allocations : 0),
+			memory_estimate(text[3], sites[i].temporary),
+			memory_estimate(text[4], sites[i].live),
+			memory_name(report, sites[i].function),
+			module_name(report, sites[i].module)
 		};
 
 		grid_row(to, columns, COUNT_OF(columns), cells);
-	}
-}
-
-/* A histogram by powers of two: row i holds [2^(i-1), 2^i). */
-#define CLASSES 64
-
-struct bar {
-	double count, bytes, variance, other;
-};
-
-static unsigned class_of(uint64_t high)
-{
-	unsigned class = 0;
-
-	while (class < CLASSES - 1 && 1ULL << class < high) {
-		class ++;
-	}
-	return class;
-}
-
-/* The rows of all threads and processes, added up. Columns: upper bound, count, bytes, the other figure, bytes' upper end. */
-static bool read_bars(const struct memory_report *report, const char *table, const char *const names[5],
-		      struct bar bars[CLASSES])
-{
-	struct cols cols;
-
-	memset(bars, 0, CLASSES * sizeof(*bars));
-	if (cols_begin(&cols, report->reader, table, names, 5) != PFC_OK || cols.table.row_count == 0) {
-		return false;
-	}
-	while (cols_next(&cols)) {
-		for (uint64_t i = 0; i < cols.rows; i++) {
-			struct bar *bar = &bars[class_of((uint64_t)cols_int(&cols, 0, i, 0))];
-			double half = cols_has(&cols, 4) ? real_of(&cols, 4, i) - real_of(&cols, 2, i) : 0;
-
-			bar->count += real_of(&cols, 1, i);
-			bar->bytes += real_of(&cols, 2, i);
-			bar->other += real_of(&cols, 3, i);
-			bar->variance += half * half; /* threads are sampled independently */
-		}
-	}
-	return true;
-}
-
-/* "+- 3 %", of 95 %; nothing where every call was seen. */
-static const char *error_of(char to[UNITS_ROOM], const struct bar *bar)
-{
-	snprintf(to, UNITS_ROOM, "%s", "");
-	if (bar->variance > 0 && bar->bytes > 0) {
-		snprintf(to, UNITS_ROOM, "+-%.0f %%", 100 * sqrt(bar->variance) / bar->bytes);
-	}
-	return to;
-}
-
-static const char *bar_of(char *to, double part, double most)
-{
-	unsigned width = most > 0 && part > 0 ? (unsigned)(18 * part / most + 0.5) : 0;
-
-	snprintf(to, UNITS_ROOM, "%.*s", (int)width, "##################");
-	return to;
-}
-
-static void add_bars(const char *const heads[3], const char *unit, const struct bar *bars, struct text *to)
-{
-	const struct grid_column columns[] = { { "from", 10, true },   { "below", 10, true },
-					       { heads[0], 12, true }, { "bytes", 10, true },
-					       { "95 %", 8, true },    { heads[1], 15, true },
-					       { heads[2], 18, false } };
-	char text[7][UNITS_ROOM];
-	double most = 0;
-
-	grid_head(to, columns, COUNT_OF(columns));
-	for (unsigned i = 0; i < CLASSES; i++) {
-		most = fmax(most, bars[i].bytes);
-	}
-	for (unsigned i = 0; i < CLASSES; i++) {
-		const char *cells[] = { units_weight(text[0], i ? 1ULL << (i - 1) : 0, unit),
-					units_weight(text[1], 1ULL << i, unit),
-					units_count(text[2], (uint64_t)fmax(0, bars[i].count)),
-					estimate(text[3], bars[i].bytes),
-					error_of(text[4], &bars[i]),
-					strcmp(unit, "ns") == 0
-						? units_count(text[5], (uint64_t)fmax(0, bars[i].other))
-						: estimate(text[5], bars[i].other),
-					bar_of(text[6], bars[i].bytes, most) };
-
-		if (bars[i].count > 0 || bars[i].other > 0) {
-			grid_row(to, columns, COUNT_OF(columns), cells);
-		}
-	}
-}
-
-static void add_sizes(const struct memory_report *report, struct text *to)
-{
-	static const char *const names[] = { "size_high", "allocations", "allocated", "live",
-					     "allocated_high" };
-	static const char *const heads[] = { "allocations", "in use", "allocated" };
-	struct bar bars[CLASSES];
-
-	if (read_bars(report, "heap_sizes", names, bars)) {
-		grid_heading(to, "Heap by size of the allocation");
-		add_bars(heads, "bytes", bars, to);
-	}
-}
-
-static void add_lifetimes(const struct memory_report *report, struct text *to)
-{
-	static const char *const names[] = { "age_high", "freed", "freed_bytes", "censored", "freed_high" };
-	static const char *const heads[] = { "freed", "in use, so old", "freed" };
-	struct bar bars[CLASSES];
-
-	if (read_bars(report, "heap_lifetimes", names, bars)) {
-		grid_heading(to, "Heap by lifetime");
-		add_bars(heads, "ns", bars, to);
-	}
-}
-
-static void add_leaks(const struct memory_report *report, struct text *to)
-{
-	static const char *const names[] = { "verdict",   "confidence", "rate",   "rate_low",
-					     "rate_high", "function",   "module", "why" };
-	static const char *const words[] = { "no leak", "leaks", "too short to tell", "grew and stopped",
-					     "grew, old ones leave" };
-	static const struct grid_column columns[] = { { "verdict", 20, false },  { "sure %", 6, true },
-						      { "a second", 10, true },  { "from", 10, true },
-						      { "to (95 %)", 10, true }, { "function", 36, false } };
-	char text[4][UNITS_ROOM];
-	struct cols cols;
-	size_t shown = 0;
-
-	grid_heading(to, "Leaks: growth of what is in use, by function");
-	if (cols_begin(&cols, report->reader, "leaks", names, 8) != PFC_OK || cols.table.row_count == 0) {
-		text_add(to, "No stack was judged.\n");
-		return;
-	}
-	grid_head(to, columns, COUNT_OF(columns));
-	while (cols_next(&cols)) {
-		for (uint64_t i = 0; i < cols.rows; i++) {
-			int64_t verdict = cols_int(&cols, 0, i, 0);
-			const char *cells[] = {
-				words[verdict >= 0 && verdict < (int64_t)COUNT_OF(words) ? verdict : 2],
-				text[0],
-				estimate(text[1], real_of(&cols, 2, i)),
-				estimate(text[2], real_of(&cols, 3, i)),
-				estimate(text[3], real_of(&cols, 4, i)),
-				name_of(report, cols_id(&cols, 5, i))
-			};
-
-			snprintf(text[0], UNITS_ROOM, "%.1f", real_of(&cols, 1, i));
-			if (shown++ < report->rows) {
-				grid_row(to, columns, COUNT_OF(columns), cells);
-			}
-		}
-	}
-	if (shown > report->rows) {
-		text_format(to, "(%zu more)\n", shown - report->rows);
 	}
 }
 
@@ -299,9 +202,34 @@ void memory_add_heap(const struct memory_report *report, struct text *to)
 	qsort(sites, count, sizeof(*sites), by_allocated);
 	add_churn(report, sites, count, to);
 	free(sites);
-	add_sizes(report, to);
-	add_lifetimes(report, to);
-	add_leaks(report, to);
+	memory_add_histograms(report, to);
+	memory_add_leaks(report, to);
+}
+
+/* What the allocator holds beyond what was asked for: by rounding, and by pages of its own that no live object is in. */
+static void add_allocator(const struct memory_report *report, struct text *to)
+{
+	double round = memory_fact(report, "heap_rounding_pct"),
+	       half = memory_fact(report, "heap_rounding_half_pct");
+	double held = memory_fact(report, "heap_held_bytes"),
+	       error = memory_fact(report, "heap_held_half_bytes");
+	char a[UNITS_ROOM], b[UNITS_ROOM];
+
+	if (isfinite(round)) {
+		text_format(
+			to,
+			"  rounding         live objects have %.1f %% (+- %.1f) more than was asked for\n",
+			round, isfinite(half) ? half : 0);
+	}
+	if (isfinite(held)) {
+		text_format(
+			to,
+			"  in no object     %s%s (+- %s) of the anonymous memory at its peak: free space and "
+			"tables of\n"
+			"                   the allocator, thread stacks, mappings of the program's own\n",
+			held < 0 ? "-" : "", memory_estimate(a, fabs(held)),
+			memory_estimate(b, isfinite(error) ? error : 0));
+	}
 }
 
 /* What the allocator knows of, beside what the kernel counts. */
@@ -325,6 +253,7 @@ static void add_heap_coverage(const struct memory_report *report, struct text *t
 	text_format(to,
 		    "  explained        %s %% of the anonymous memory was in use by objects that were seen\n",
 		    units_pct_text(text, pct));
+	add_allocator(report, to);
 	if (pct < 50) {
 		text_add(to, "  !! Most of it was not: an allocator that was not seen (an arena over mmap, "
 			     "one linked in), or\n"

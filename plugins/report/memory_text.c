@@ -29,8 +29,7 @@ static const char *change(char *to, uint64_t before, uint64_t after)
 	return to;
 }
 
-/* Words on lines of at most COLUMNS, the first after `mark`, the others indented as far. */
-static void add_wrapped(struct text *to, const char *mark, const char *words)
+void memory_add_wrapped(struct text *to, const char *mark, const char *words)
 {
 	size_t indent = text_columns(mark), used = indent;
 
@@ -69,9 +68,10 @@ static void add_plan(const struct memory_report *report, struct text *to)
 			break;
 		}
 		if (strncmp(line, "sees ", 5) == 0) {
-			add_wrapped(to, "  seen      ", line + 5);
+			memory_add_wrapped(to, "  seen      ", line + 5);
 		} else {
-			add_wrapped(to, "  not seen  ", strncmp(line, "lacks ", 6) == 0 ? line + 6 : line);
+			memory_add_wrapped(to, "  not seen  ",
+					   strncmp(line, "lacks ", 6) == 0 ? line + 6 : line);
 		}
 	}
 }
@@ -89,9 +89,8 @@ static void add_group(const struct memory_report *report, struct text *to)
 		    bytes(a, (uint64_t)(group->last_current > 0 ? group->last_current : 0)),
 		    bytes(b, (uint64_t)(group->peak_current > 0 ? group->peak_current : 0)),
 		    group->limit < 0 ? "none" : bytes(c, (uint64_t)group->limit),
-		    strcmp(memory_fact_text(report, "group.whose"), "shared") == 0
-			    ? "; shared with others"
-			    : "");
+		    strcmp(memory_fact_text(report, "group.whose"), "shared") == 0 ? "; shared with others"
+										   : "");
 	if (group->limit_events > 0 || group->high_events > 0) {
 		text_format(to, "  !! its limit was hit %lld times in the window\n",
 			    (long long)(group->limit_events > 0 ? group->limit_events : group->high_events));
@@ -134,6 +133,11 @@ void memory_add_head(const struct memory_report *report, struct text *to)
 	text_format(to, "  of files         %s to %s (%s)\n", bytes(a, first->file), bytes(b, last->file),
 		    change(c, first->file, last->file));
 	text_format(to, "  shared, swap     %s, %s\n", bytes(a, last->shmem), bytes(b, last->swap));
+	if (memory_fact(report, "sampler_bytes") > 0 && report->process_count > 1) {
+		text_format(to,
+			    "  of which         at most %s are of the heap's sampler, not of the program\n",
+			    bytes(a, (uint64_t)memory_fact(report, "sampler_bytes")));
+	}
 	text_format(to, "  page faults      %s minor, %s major\n", units_count(a, last->minor - first->minor),
 		    units_count(b, last->major - first->major));
 	add_group(report, to);

@@ -4,9 +4,11 @@
 
 import json
 import subprocess
+import urllib.request
 
 import docker_env
 import harness
+from containers import INSIDE, wait_http
 from harness import check_in, check_near, profcore, profcore_json
 
 CONFIG = """[run]
@@ -275,6 +277,59 @@ def test_calls_that_ask_for_memory_have_stacks(tmp):
     assert len(calls) == 8, calls
 
 
+BACKEND = """[run]
+name = memory
+duration = 3s
+output = {output}
+[target]
+container = {name}
+[plugin:memory]
+mode = resident
+maps = no
+[plugin:load-test]
+url = http://127.0.0.1:{port}/slow?mode={mode}
+connections = 1
+rate = 100
+[plugin:analyze]
+"""
+
+
+def check_backend(tmp, program, name, toucher=None):
+    """What the page faults alone say of the demo backend in a container: who leaks, against its own truth, and who churns."""
+    engine = docker_env.engine()
+    image = engine.image_of(name, {INSIDE: program}, entrypoint=[INSIDE, "--host", "0.0.0.0", "--port", "8080", "--folder", "/",
+                                                                 "--leak-bytes", "65536"])
+    found = {}
+    with engine.run(image, options=["-p", "127.0.0.1::8080"]) as container:
+        port = container.port(8080)
+        wait_http("127.0.0.1", port)
+        for mode in ("leak", "alloc"):
+            (tmp / "backend.ini").write_text(BACKEND.format(output=tmp / "runs", name=container.name, port=port, mode=mode))
+            answer = profcore_json("-c", tmp / "backend.ini", "--json", env=engine.env(), timeout=90)
+            answer.result.ok()
+            found[mode] = {finding["kind"]: finding for finding in answer["findings"]}
+            if mode == "leak":
+                rows = table(tmp, "totals")
+                grown = rows[-1]["anon"] - rows[0]["anon"]
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/truth", timeout=10) as page:
+                    leaked = json.load(page)["leak"]["bytes"]
+                check_near(grown / leaked, 1.02, 0.12, "growth of RSS, of the bytes that leaked")
+                check_in(toucher or "leak_session", answer["text"][0])
+    for mode, kind, cause in (("leak", "memory_growth", "leak_session"), ("alloc", "memory_churn", "churn_memory")):
+        named = found[mode][kind]
+        assert (toucher or cause) in named["title"] and named["share"] > 90, named
+        if toucher:  # a helper of both: the way to it is told too
+            assert cause in found[mode]["hot_path"]["title"], found[mode]
+
+
+def test_the_backends_leak_in_a_container_is_named_by_page_faults(tmp):
+    check_backend(tmp, harness.backend_path(), "backend-leaks")
+
+
+def test_the_rust_backends_leak_in_a_container_is_named_by_page_faults(tmp):
+    check_backend(tmp, harness.rust_backend_path(), "rust-backend-leaks", toucher="touched_block")
+
+
 EATER = ('sleep 2; a=; i=0; while [ $i -lt 200 ]; do b=$(head -c 1048576 /dev/zero | tr "\\0" x); a="$a$b"; '
          'i=$((i+1)); sleep 0.02; done')
 
@@ -283,7 +338,7 @@ def test_a_container_that_is_killed_for_lack_of_memory(tmp):
     """By name: its limit, its growth and the kill are in the text, and analyze says it first."""
     engine = docker_env.engine()
     with engine.run(engine.base_image(), "sh", "-c", EATER, options=["-m", "40m", "--memory-swap", "40m"]) as container:
-        result = profcore("memory-profile", 6, "--container", container.name, cwd=tmp, env=engine.env(), timeout=90).ok()
+        result = profcore("memory-profile", 12, "--container", container.name, cwd=tmp, env=engine.env(), timeout=90).ok()
     text = (tmp / "profiling" / "latest" / "memory_report.txt").read_text()
     check_in("killed in the target's control group for lack of memory", text)
     check_in("limit 40.0 MiB", text)

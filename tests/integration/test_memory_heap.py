@@ -158,8 +158,14 @@ def test_a_leak_is_named_and_what_only_looks_like_one_is_not(tmp):
     leak = heap.leaks["forgets"]
     assert leak["confidence"] > 99, leak
     assert leak["rate_low"] <= 300 * 1024 * 1.1 and leak["rate_high"] >= 300 * 1024 * 0.9, leak
-    coverage = heap.facts()["heap_coverage_pct"]
-    assert 80 < coverage < 125, coverage
+    facts = heap.facts()
+    assert 80 < facts["heap_coverage_pct"] < 125, facts
+    # Blocks of 512, 768 and 1024 B are in use, each with 8 bytes to spare in glibc.
+    assert 0.75 < facts["heap_rounding_pct"] < 1.4 and facts["heap_rounding_half_pct"] < 0.2, facts
+    assert abs(facts["heap_held_bytes"]) < 3e6, facts
+    # The sampler's own shared memory is not said to be the program's.
+    rows = heap.table("samples")
+    assert facts["sampler_bytes"] > 1e6 and max(row["shmem"] for row in rows) < 1e6, (facts, rows[-1])
 
 
 def test_healthy_programs_do_not_leak_and_short_windows_cannot_tell(tmp):
@@ -203,6 +209,79 @@ def test_a_static_program_cannot_be_seen_and_that_is_said(tmp):
     check_blind(tmp, program, "statically linked")
     if shutil.which("musl-gcc"):
         check_blind(tmp, compile_to(tmp / "musl", ["musl-gcc", "-O1", "-static"], text, ".c"), "statically linked")
+
+
+FILLS = """#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+__attribute__((noinline)) static void fill(char *p) { for (int i = 0; i < 1 << 20; i += 64) ((volatile char *)p)[i] = 1; }
+int main(void) { for (int i = 0; i < 64; i++) { fill(malloc(1 << 20)); usleep(8000); } usleep(3000000); return 0; }
+"""
+
+
+def test_a_static_programs_growth_has_a_name_all_the_same(tmp):
+    """What no sampler and no allocator tells, the page faults do: stripped of everything else, a static musl program."""
+    need_tool("musl-gcc")
+    heap = Heap(tmp, compile_to(tmp / "musl", ["musl-gcc", "-O1", "-static", "-fno-optimize-sibling-calls"], FILLS, ".c"),
+                seconds=1.5, more="[plugin:analyze]\n", code=1)
+    check_in("statically linked", heap.artifact("timeline")["completeness"]["heap_unseen"])
+    growth = [finding for finding in heap.answer["findings"] if finding["kind"] == "memory_growth"]
+    assert len(growth) == 1 and growth[0]["share"] > 95 and "under fill" in growth[0]["title"], growth
+
+
+MUSL = """#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+__attribute__((noinline)) void *keeps(size_t n) { char *p = malloc(n); memset(p, 1, n); return p; }
+__attribute__((noinline)) void passes(size_t n) { char *p = calloc(1, n); p[0] = 1; __asm__ volatile("" : : "r"(p) : "memory"); free(p); }
+static void *work(void *a) { for (int i = 0; i < 4000; i++) { keeps(3000); passes(5000); } return a; }
+int main(void) { pthread_t t; pthread_create(&t, 0, work, 0); work(0); pthread_join(t, 0); usleep(150000); return 0; }
+"""
+
+
+def test_a_program_on_musl_is_seen_by_the_same_sampler(tmp):
+    need_tool("musl-gcc")
+    heap = Heap(tmp, compile_to(tmp / "musl", ["musl-gcc", "-O1", "-g"], MUSL, ".c"), exhaustive="yes")
+    keeps, passes = heap.sites["keeps"], heap.sites["passes"]
+    assert (keeps["allocated"], keeps["live"]) == (8000 * 3000, 8000 * 3000), dict(heap.sites)
+    assert (passes["allocated"], passes["live"]) == (8000 * 5000, 0), dict(heap.sites)
+    check_in("musl", heap.facts()["heap_allocator"])
+    heap = Heap(tmp, tmp / "musl", sample="16KiB")
+    check_near(heap.sites["keeps"]["live"] / 24e6, 1, 0.13, "live bytes, of the truth")
+
+
+def test_memory_that_no_allocator_gave_is_said_to_be_the_programs_own(tmp):
+    """By mmap alone, and in an arena of its own: nothing to see for the sampler, and that is no silence."""
+    for way, hold_ms in (("mmap", 3000), ("arena", 0)):  # it is there at the end of the window, or has ended before it
+        heap = Heap(tmp, f"{harness.workload('grow')} --way {way} --mib 24 --steps 10 --step-ms 30 --hold-ms {hold_ms}", seconds=1.5,
+                    more="[plugin:analyze]\n")
+        facts = heap.facts()
+        assert facts["heap_coverage_pct"] < 5, facts
+        assert heap.sum("allocated") < 1e6, dict(heap.sites)
+        growth = [finding for finding in heap.answer["findings"] if finding["kind"] == "memory_growth"]
+        assert growth and "under grow_most" in growth[0]["title"], (way, heap.answer["findings"])
+        check_near(growth[0]["share"], 70, 15, "share of grow_most, %")
+        assert not [finding for finding in heap.answer["findings"] if finding["kind"] == "memory_churn"], heap.answer["findings"]
+
+
+WITHOUT_FRAMES = """#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+__attribute__((noinline)) static void *get(size_t n) { char *p = malloc(n); memset(p, 1, n); return p; }
+__attribute__((noinline)) static long left(int n, long x) { char pad[64 + 1]; memset(pad, n, sizeof pad); void *p = get(1000);
+  __asm__ volatile("" : : "r"(pad) : "memory"); if (n) x += left(n - 1, x); free(p); return x + pad[3]; }
+__attribute__((noinline)) static long right(int n, long x) { void *p = get(3000); if (n) x += right(n - 1, x); free(p); return x + n; }
+int main(void) { long x = 0; for (int i = 0; i < 3000; i++) { x += left(4, i); x += right(4, i); } usleep(150000); return x == 42; }
+"""
+
+
+def test_stacks_without_frame_pointers_are_whole(tmp):
+    need_tool("gcc")
+    heap = Heap(tmp, compile_to(tmp / "bare", ["gcc", "-O2", "-g", "-fomit-frame-pointer"], WITHOUT_FRAMES, ".c"), sample="16KiB")
+    check_near(heap.sites["get"]["allocated"] / (3000 * 5 * 4000), 1, 0.1, "allocated bytes, of the truth")
+    churn = heap.artifact("churn")["completeness"]
+    assert churn["rooted_pct"] > 99, churn
 
 
 CPLUSPLUS = """#include <string>

@@ -151,6 +151,24 @@ static void drop_root(void)
 	ck_assert_int_eq(system(command), 0);
 }
 
+START_TEST(the_samplers_mapping_is_not_the_programs)
+{
+	struct proc_kinds kinds;
+	enum mapping_kind current = MAPPING_OTHER;
+
+	memset(&kinds, 0, sizeof(kinds));
+	procread_smaps_line("7f0000000000-7f0001000000 rw-s 00000000 00:01 77 /memfd:profcore-heap (deleted)",
+			    &current, &kinds);
+	procread_smaps_line("Rss:                8192 kB", &current, &kinds);
+	procread_smaps_line("7f0002000000-7f0003000000 rw-s 00000000 00:01 78 /memfd:its-own (deleted)",
+			    &current, &kinds);
+	procread_smaps_line("Rss:                  12 kB", &current, &kinds);
+	ck_assert_uint_eq(kinds.count[MAPPING_SHMEM], 1);
+	ck_assert_uint_eq(kinds.by_kind[MAPPING_SHMEM].rss, 12 * 1024);
+	ck_assert_uint_eq(kinds.by_kind[MAPPING_OTHER].rss, 0);
+}
+END_TEST
+
 START_TEST(group_of_version_2)
 {
 	struct group_values values;
@@ -256,6 +274,7 @@ int main(void)
 	tcase_add_test(tests, rollup);
 	tcase_add_test(tests, kinds_of_mappings);
 	tcase_add_test(tests, smaps_by_kind);
+	tcase_add_test(tests, the_samplers_mapping_is_not_the_programs);
 	tcase_add_test(tests, group_of_version_2);
 	tcase_add_test(tests, group_of_version_1_on_a_hybrid_machine);
 	tcase_add_test(tests, no_group);

@@ -52,8 +52,10 @@ EXPORT void *calloc(size_t count, size_t size)
 {
 	size_t bytes;
 
-	return !__builtin_mul_overflow(count, size, &bytes) && is_due(bytes) ? slow_calloc(count, size)
-									     : real.calloc(count, size);
+	if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes))) {
+		return real.calloc(count, size);
+	}
+	return EITHER(is_due(bytes), real.calloc_nests) ? slow_calloc(count, size) : real.calloc(count, size);
 }
 
 EXPORT void *realloc(void *p, size_t size)
@@ -72,20 +74,23 @@ EXPORT void free(void *p)
 
 EXPORT int posix_memalign(void **ret, size_t alignment, size_t size)
 {
-	return EITHER(is_due(size), real.posix_memalign == NULL) ? slow_posix_memalign(ret, alignment, size)
-								 : real.posix_memalign(ret, alignment, size);
+	return EITHER(is_due(size), real.posix_memalign == NULL || real.posix_memalign_nests)
+		       ? slow_posix_memalign(ret, alignment, size)
+		       : real.posix_memalign(ret, alignment, size);
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-	return EITHER(is_due(size), real.aligned_alloc == NULL) ? slow_aligned_alloc(alignment, size)
-								: real.aligned_alloc(alignment, size);
+	return EITHER(is_due(size), real.aligned_alloc == NULL || real.aligned_alloc_nests)
+		       ? slow_aligned_alloc(alignment, size)
+		       : real.aligned_alloc(alignment, size);
 }
 
 EXPORT void *memalign(size_t alignment, size_t size)
 {
-	return EITHER(is_due(size), real.memalign == NULL) ? slow_memalign(alignment, size)
-							   : real.memalign(alignment, size);
+	return EITHER(is_due(size), real.memalign == NULL || real.memalign_nests)
+		       ? slow_memalign(alignment, size)
+		       : real.memalign(alignment, size);
 }
 
 EXPORT void *valloc(size_t size)

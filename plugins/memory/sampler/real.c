@@ -116,6 +116,31 @@ struct real real = {
 	.malloc = first_malloc, .calloc = first_calloc, .realloc = first_realloc, .free = first_free
 };
 
+/* Whether p came by a function of ours: each counts its bytes. Frees p. */
+static bool came_by_ours(void *p)
+{
+	bool is_counted = thread_state.countdown != INT64_MAX / 2;
+
+	thread_state.countdown = INT64_MAX / 2;
+	real.free(p);
+	return p != NULL && is_counted;
+}
+
+static void find_nests(void)
+{
+	int64_t before = thread_state.countdown;
+	void *p = NULL;
+
+	thread_state.countdown = INT64_MAX / 2;
+	real.calloc_nests = came_by_ours(real.calloc(1, 64));
+	real.aligned_alloc_nests = real.aligned_alloc != NULL && came_by_ours(real.aligned_alloc(64, 64));
+	real.memalign_nests = real.memalign != NULL && came_by_ours(real.memalign(64, 64));
+	if (real.posix_memalign != NULL && real.posix_memalign(&p, 64, 64) == 0) {
+		real.posix_memalign_nests = came_by_ours(p);
+	}
+	thread_state.countdown = before;
+}
+
 void real_find(void)
 {
 	struct real found;
@@ -140,6 +165,7 @@ void real_find(void)
 	find(&found.malloc_usable_size, "malloc_usable_size");
 	if (found.malloc != NULL && found.calloc != NULL && found.realloc != NULL && found.free != NULL) {
 		real = found;
+		find_nests();
 	}
 	attach();
 }

@@ -101,8 +101,8 @@ static void copy_stack(void *to, uint64_t from, uint64_t bytes)
 	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
 }
 
-bool record_alloc(struct heap_segment *segment, struct thread_state *thread, uint16_t kind, uint64_t id,
-		  uint64_t size, const struct caller *caller, uint64_t time_ns)
+bool record_alloc(struct heap_segment *segment, struct thread_state *thread, const struct sample *sample,
+		  const struct caller *caller)
 {
 	uint32_t flags = 0;
 	uint64_t limit = segment->stack_bytes < HEAP_STACK_MAX ? segment->stack_bytes : HEAP_STACK_MAX;
@@ -115,15 +115,15 @@ bool record_alloc(struct heap_segment *segment, struct thread_state *thread, uin
 		return false;
 	}
 	alloc->record.bytes = (uint32_t)bytes;
-	alloc->record.kind = kind;
+	alloc->record.kind = sample->kind;
 	alloc->record.process = (uint16_t)process_state.slot;
-	alloc->time_ns = time_ns;
-	alloc->id = id;
-	alloc->size = size;
+	alloc->time_ns = sample->time_ns;
+	alloc->id = sample->id;
+	alloc->size = sample->size;
 	alloc->tid = thread->tid;
 	alloc->flags = flags;
 	alloc->stack_bytes = (uint32_t)stack_bytes;
-	alloc->reserved = 0;
+	alloc->slack = sample->slack;
 	memcpy(&alloc->registers, caller, sizeof(alloc->registers));
 	alloc->registers.ip--;
 	copy_stack(alloc + 1, caller->sp, stack_bytes);

@@ -43,6 +43,8 @@ struct real {
 	void *(*valloc)(size_t);
 	void *(*pvalloc)(size_t);
 	size_t (*malloc_usable_size)(void *);
+	/* Those that come by functions of ours themselves (musl's calloc calls malloc): always the slow way, which counts once. */
+	bool calloc_nests, posix_memalign_nests, aligned_alloc_nests, memalign_nests;
 };
 
 extern struct real real;
@@ -98,9 +100,14 @@ int64_t thread_draw(struct thread_state *thread, uint64_t period_bytes);
 
 /* record.c */
 uint64_t now_ns(void);
+struct sample {
+	uint16_t kind;  /* HEAP_ALLOC, HEAP_STACK */
+	uint32_t slack; /* as in struct heap_alloc */
+	uint64_t id, size, time_ns;
+};
 /** false: no room. */
-bool record_alloc(struct heap_segment *segment, struct thread_state *thread, uint16_t kind, uint64_t id,
-		  uint64_t size, const struct caller *caller, uint64_t time_ns);
+bool record_alloc(struct heap_segment *segment, struct thread_state *thread, const struct sample *sample,
+		  const struct caller *caller);
 void record_free(struct heap_segment *segment, struct thread_state *thread, uint64_t id, uint64_t time_ns);
 /** How much of the stack from sp up may be read; *ret_flags: enum heap_alloc_flags. */
 uint64_t stack_extent(const struct thread_state *thread, uint64_t sp, uint64_t limit, uint32_t *ret_flags);

@@ -14,7 +14,16 @@
 /* A distance that is never used up: nothing is to be sampled in this process. */
 #define FOREVER (INT64_MAX / 2)
 
-void heap_note_alloc(void *p, size_t size, const struct caller *caller)
+static uint32_t slack_of(void *p, size_t size)
+{
+	size_t usable = real.malloc_usable_size != NULL ? real.malloc_usable_size(p) : 0;
+
+	return usable < size || usable - size >= HEAP_SLACK_UNKNOWN ? HEAP_SLACK_UNKNOWN
+								    : (uint32_t)(usable - size);
+}
+
+/* is_real: an object of the allocator in `real`, which can be asked how large it is. */
+static void note_alloc(void *p, size_t size, const struct caller *caller, bool is_real)
 {
 	struct thread_state *thread = &thread_state;
 	struct heap_segment *segment;
@@ -51,7 +60,15 @@ void heap_note_alloc(void *p, size_t size, const struct caller *caller)
 	}
 	id = __atomic_add_fetch(&segment->next_id, 1, __ATOMIC_RELAXED);
 	live_insert(segment, p, &(struct heap_object_facts){ id, size, time_ns });
-	record_alloc(segment, thread, HEAP_ALLOC, id, size, caller, time_ns);
+	record_alloc(segment, thread,
+		     &(struct sample){ HEAP_ALLOC, is_real ? slack_of(p, size) : HEAP_SLACK_UNKNOWN, id, size,
+				       time_ns },
+		     caller);
+}
+
+void heap_note_alloc(void *p, size_t size, const struct caller *caller)
+{
+	note_alloc(p, size, caller, false);
 }
 
 /* Take an object out of the live ones. */
@@ -87,48 +104,6 @@ void heap_note_free(const void *p)
 	}
 }
 
-void *heap_note_resize(void *p, size_t size, const struct caller *caller, heap_resize_fn resize,
-		       void *context)
-{
-	struct heap_object_facts live;
-	bool was_ours = forget(p, &live);
-	void *moved = resize(context);
-	struct heap_segment *segment;
-
-	if (moved == NULL && size != 0) { /* the old object stays */
-		segment = was_ours ? attached() : NULL;
-		if (segment != NULL) {
-			live_insert(segment, p, &live);
-		}
-		return NULL;
-	}
-	if (was_ours) {
-		note_free(&live);
-	}
-	if (moved != NULL) {
-		heap_note_alloc(moved, size, caller);
-	}
-	return moved;
-}
-
-#define CALLER const struct caller *caller
-
-void *do_malloc(size_t size, size_t b, size_t c, size_t d, CALLER)
-{
-	void *p = real.malloc(size);
-
-	heap_note_alloc(p, size, caller);
-	return p;
-}
-
-void *do_calloc(size_t count, size_t size, size_t c, size_t d, CALLER)
-{
-	void *p = real.calloc(count, size);
-
-	heap_note_alloc(p, count * size, caller);
-	return p;
-}
-
 /* An early object has no place in the real heap. */
 static void *move_early(void *p, size_t size)
 {
@@ -151,6 +126,59 @@ static void *resize_plain(void *context)
 	const struct resize_call *call = context;
 
 	return real_is_early(call->p) ? move_early(call->p, call->size) : real.realloc(call->p, call->size);
+}
+
+void *heap_note_resize(void *p, size_t size, const struct caller *caller, heap_resize_fn resize,
+		       void *context)
+{
+	struct heap_object_facts live;
+	bool was_ours = forget(p, &live);
+	void *moved = resize(context);
+	struct heap_segment *segment;
+
+	if (moved == NULL && size != 0) { /* the old object stays */
+		segment = was_ours ? attached() : NULL;
+		if (segment != NULL) {
+			live_insert(segment, p, &live);
+		}
+		return NULL;
+	}
+	if (was_ours) {
+		note_free(&live);
+	}
+	if (moved != NULL) {
+		note_alloc(moved, size, caller, resize == resize_plain);
+	}
+	return moved;
+}
+
+#define CALLER const struct caller *caller
+
+/* While a real function runs that may come by one of ours, that one does not count. Gives what is to be put back. */
+static int64_t hold(void)
+{
+	int64_t due = thread_state.countdown;
+
+	thread_state.countdown = FOREVER;
+	return due;
+}
+
+void *do_malloc(size_t size, size_t b, size_t c, size_t d, CALLER)
+{
+	void *p = real.malloc(size);
+
+	note_alloc(p, size, caller, true);
+	return p;
+}
+
+void *do_calloc(size_t count, size_t size, size_t c, size_t d, CALLER)
+{
+	int64_t due = hold();
+	void *p = real.calloc(count, size);
+
+	thread_state.countdown = due;
+	note_alloc(p, count * size, caller, true);
+	return p;
 }
 
 void *do_realloc(void *p, size_t size, size_t c, size_t d, CALLER)
@@ -178,12 +206,15 @@ void do_free(void *p, size_t b, size_t c, size_t d, CALLER)
 
 int do_posix_memalign(void **ret, size_t alignment, size_t size, size_t d, CALLER)
 {
+	int64_t due;
 	int error;
 
 	real_find();
+	due = hold();
 	error = real.posix_memalign != NULL ? real.posix_memalign(ret, alignment, size) : ENOMEM;
+	thread_state.countdown = due;
 	if (error == 0) {
-		heap_note_alloc(*ret, size, caller);
+		note_alloc(*ret, size, caller, true);
 	}
 	return error;
 }
@@ -191,11 +222,14 @@ int do_posix_memalign(void **ret, size_t alignment, size_t size, size_t d, CALLE
 /* The functions that take an alignment and a size and are not there before real_find(), or not in every libc. */
 static void *aligned(void *(*const *function)(size_t, size_t), size_t alignment, size_t size, CALLER)
 {
+	int64_t due;
 	void *p;
 
 	real_find();
+	due = hold();
 	p = *function != NULL ? (*function)(alignment, size) : NULL;
-	heap_note_alloc(p, size, caller);
+	thread_state.countdown = due;
+	note_alloc(p, size, caller, true);
 	return p;
 }
 
@@ -215,7 +249,7 @@ static void *paged(void *(*const *function)(size_t), size_t size, CALLER)
 
 	real_find();
 	p = *function != NULL ? (*function)(size) : NULL;
-	heap_note_alloc(p, size, caller);
+	note_alloc(p, size, caller, true);
 	return p;
 }
 

@@ -75,7 +75,10 @@ static uint32_t stack_number(struct heap_segment *segment, struct thread_state *
 			found = key;
 		}
 		if (found == key) { /* new, or the ring had no room for it */
-			if (record_alloc(segment, thread, HEAP_STACK, number, size, caller, now_ns())) {
+			if (record_alloc(segment, thread,
+					 &(struct sample){ HEAP_STACK, HEAP_SLACK_UNKNOWN, number, size,
+							   now_ns() },
+					 caller)) {
 				__atomic_store_n(&keys[number], key | DESCRIBED, __ATOMIC_RELEASE);
 			}
 			return number;

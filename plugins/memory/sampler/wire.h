@@ -50,6 +50,8 @@ struct heap_registers {
 	uint64_t ip, sp, bp, bx, r12, r13, r14, r15;
 };
 
+#define HEAP_SLACK_UNKNOWN UINT32_MAX
+
 enum heap_alloc_flags {
 	HEAP_STACK_UNKNOWN = 1, /* not the thread's own stack: no more than the page was copied */
 	HEAP_STACK_CUT = 2,     /* there is more stack than was copied */
@@ -63,7 +65,7 @@ struct heap_alloc {
 	int32_t tid;
 	uint32_t flags;
 	uint32_t stack_bytes;
-	uint32_t reserved;
+	uint32_t slack; /* usable bytes beyond size; HEAP_SLACK_UNKNOWN */
 	struct heap_registers registers;
 	/* the stack follows */
 };

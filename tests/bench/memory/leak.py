@@ -37,7 +37,9 @@ def run_once(args, folder, number, rate):
     ini.write_text(INI.format(seconds=args.seconds, out=out / "runs", program=args.build / "tests" / "workloads" / "heap",
                               longer=args.seconds + 3, rate=rate, truth=out / "truth.json", sample=args.sample))
     profcore = str(args.build / "core" / "profcore")
-    subprocess.run([profcore, "-c", str(ini)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = subprocess.run([profcore, "-c", str(ini)], capture_output=True, text=True)
+    if done.returncode not in (0, 1):  # 1: some samples were lost, as it then says
+        raise RuntimeError(done.stderr)
 
     def table(name):
         done = subprocess.run([profcore, "artifact", "show", str(out / "runs" / "latest"), "memory.timeline", "--table", name, "--json"],
