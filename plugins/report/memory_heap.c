@@ -222,13 +222,15 @@ static void add_allocator(const struct memory_report *report, struct text *to)
 			round, isfinite(half) ? half : 0);
 	}
 	if (isfinite(held)) {
-		text_format(
-			to,
-			"  in no object     %s%s (+- %s) of the anonymous memory at its peak: free space and "
-			"tables of\n"
-			"                   the allocator, thread stacks, mappings of the program's own\n",
-			held < 0 ? "-" : "", memory_estimate(a, fabs(held)),
-			memory_estimate(b, isfinite(error) ? error : 0));
+		char line[300];
+
+		snprintf(line, sizeof(line),
+			 "%s%s (+- %s) of the anonymous memory at its peak: free space and tables of the "
+			 "allocator, thread "
+			 "stacks, mappings of the program's own",
+			 held < 0 ? "-" : "", memory_estimate(a, fabs(held)),
+			 memory_estimate(b, isfinite(error) ? error : 0));
+		memory_add_wrapped(to, "  in no object     ", line);
 	}
 }
 

@@ -2,6 +2,7 @@
 /* The leak verdicts: what leaks first, then by how fast it grew, each with the reason of its verdict. */
 #include "memory.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 #define LEAK        1
 #define LEAKS_MAX   (1u << 20)
+#define OTHERS_MAX  10 /* rows of what is no leak */
 
 struct leak {
 	int64_t verdict;
@@ -28,6 +30,40 @@ static int by_verdict(const void *a, const void *b)
 		return x->verdict == LEAK ? -1 : 1;
 	}
 	return (x->rate < y->rate) - (x->rate > y->rate);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct leak *x = a, *y = b;
+
+	if (x->function != y->function) {
+		return (x->function > y->function) - (x->function < y->function);
+	}
+	return x->verdict != y->verdict ? (x->verdict > y->verdict) - (x->verdict < y->verdict)
+					: (x->why > y->why) - (x->why < y->why);
+}
+
+/* Stacks of one function with the same verdict for the same reason become one row; what leaks stays by stack. */
+static size_t merge(struct leak *leaks, size_t count)
+{
+	size_t kept = 0;
+
+	qsort(leaks, count, sizeof(*leaks), by_name);
+	for (size_t i = 0; i < count; i++) {
+		struct leak *to = kept ? &leaks[kept - 1] : NULL;
+		double below, above;
+
+		if (!to || to->verdict == LEAK || by_name(to, &leaks[i]) != 0) {
+			leaks[kept++] = leaks[i];
+			continue;
+		}
+		below = hypot(to->rate - to->low, leaks[i].rate - leaks[i].low);
+		above = hypot(to->high - to->rate, leaks[i].high - leaks[i].rate);
+		to->rate += leaks[i].rate;
+		to->low = fmax(0, to->rate - below);
+		to->high = to->rate + above;
+	}
+	return kept;
 }
 
 static size_t read_leaks(const struct memory_report *report, struct leak **ret)
@@ -51,7 +87,10 @@ static size_t read_leaks(const struct memory_report *report, struct leak **ret)
 							 cols_id(&cols, 6, i) };
 		}
 	}
-	qsort(*ret, count, sizeof(**ret), by_verdict);
+	count = *ret ? merge(*ret, count) : 0;
+	if (*ret) {
+		qsort(*ret, count, sizeof(**ret), by_verdict);
+	}
 	return count;
 }
 
@@ -64,7 +103,7 @@ void memory_add_leaks(const struct memory_report *report, struct text *to)
 						      { "to (95 %)", 10, true }, { "function", 34, false } };
 	char text[4][UNITS_ROOM];
 	struct leak *leaks;
-	size_t count = read_leaks(report, &leaks);
+	size_t count = read_leaks(report, &leaks), shown = 0, rows = 0;
 
 	grid_heading(to, "Leaks: what of the window stays, by stack");
 	if (count == 0) {
@@ -72,7 +111,8 @@ void memory_add_leaks(const struct memory_report *report, struct text *to)
 	} else {
 		grid_head(to, columns, COUNT_OF(columns));
 	}
-	for (size_t i = 0; i < count && i < report->rows; i++) {
+	for (size_t i = 0; i < count && i < report->rows && (leaks[i].verdict == LEAK || shown < OTHERS_MAX);
+	     i++) {
 		const struct leak *leak = &leaks[i];
 		const char *why = memory_name(report, leak->why);
 		const char *cells[] = {
@@ -87,12 +127,14 @@ void memory_add_leaks(const struct memory_report *report, struct text *to)
 
 		snprintf(text[0], UNITS_ROOM, "%.1f", leak->confidence);
 		grid_row(to, columns, COUNT_OF(columns), cells);
+		shown += leak->verdict != LEAK;
+		rows++;
 		if (i == 0 || leak->verdict == LEAK || leak->why != leaks[i - 1].why) {
 			memory_add_wrapped(to, "    ", why);
 		}
 	}
-	if (count > report->rows) {
-		text_format(to, "(%zu more)\n", count - report->rows);
+	if (count > rows) {
+		text_format(to, "(%zu more)\n", count - rows);
 	}
 	free(leaks);
 }

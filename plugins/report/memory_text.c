@@ -256,19 +256,19 @@ void memory_add_processes(struct memory_report *report, struct text *to)
 						      { "change", 11, true },    { "PSS", 10, true },
 						      { "faults", 9, true },     { "major", 6, true },
 						      { "", 5, false } };
-	size_t shown = report->process_count < report->rows ? report->process_count : report->rows;
+	size_t shown = 0, unread = 0, more = 0;
 	char text[7][UNITS_ROOM];
 
 	grid_heading(to, "Processes by growth");
 	grid_head(to, columns, COUNT_OF(columns));
 	qsort(report->processes, report->process_count, sizeof(*report->processes), by_growth);
-	for (size_t i = 0; i < shown; i++) {
+	for (size_t i = 0; i < report->process_count; i++) {
 		const struct memory_process *p = &report->processes[i];
 		const char *cells[] = { text[0],
 					names_text(&report->names, p->name),
-					p->has_first ? bytes(text[1], p->first_rss) : "unread",
-					p->has_first ? bytes(text[2], p->last_rss) : "",
-					p->has_first ? change(text[3], p->first_rss, p->last_rss) : "",
+					bytes(text[1], p->first_rss),
+					bytes(text[2], p->last_rss),
+					change(text[3], p->first_rss, p->last_rss),
 					p->pss ? bytes(text[4], p->pss) : "",
 					units_count(text[5], p->minor),
 					units_count(text[6], p->major),
@@ -277,10 +277,20 @@ void memory_add_processes(struct memory_report *report, struct text *to)
 						     : "" };
 
 		snprintf(text[0], UNITS_ROOM, "%d", p->pid);
-		grid_row(to, columns, COUNT_OF(columns), cells);
+		if (!p->has_first) {
+			unread++;
+		} else if (shown == report->rows) {
+			more++;
+		} else {
+			grid_row(to, columns, COUNT_OF(columns), cells);
+			shown++;
+		}
 	}
-	if (report->process_count > shown) {
-		text_format(to, "(%zu more)\n", report->process_count - shown);
+	if (more) {
+		text_format(to, "(%zu more)\n", more);
+	}
+	if (unread) {
+		text_format(to, "(%zu that ended before they could be read)\n", unread);
 	}
 }
 

@@ -152,7 +152,7 @@ def test_every_call_is_exact(tmp):
 
 
 def test_a_leak_is_named_and_what_only_looks_like_one_is_not(tmp):
-    heap = Heap(tmp, workload(tmp, "churn", 4, 7, 300), sample="16KiB")
+    heap = Heap(tmp, workload(tmp, "churn", 4, 7, 300), sample="16KiB", more="[plugin:report]\n")
     named = [name for name, row in heap.leaks.items() if row["verdict"] == LEAK]
     assert named == ["forgets"], heap.leaks
     leak = heap.leaks["forgets"]
@@ -163,6 +163,12 @@ def test_a_leak_is_named_and_what_only_looks_like_one_is_not(tmp):
     # Blocks of 512, 768 and 1024 B are in use, each with 8 bytes to spare in glibc.
     assert 0.75 < facts["heap_rounding_pct"] < 1.4 and facts["heap_rounding_half_pct"] < 0.2, facts
     assert abs(facts["heap_held_bytes"]) < 3e6, facts
+    text = (heap.run / "memory_report.txt").read_text()
+    assert max(len(line) for line in text.splitlines()) <= 100, text
+    rows = text[text.index("Leaks: "):].splitlines()[5:7]
+    assert rows[0].startswith("LEAKS") and "forgets" in rows[0] and "sampled objects older than" in rows[1], rows
+    for words in ("allocator glibc (libc.so.6)", "rounding         live objects have", "Heap by lifetime", "fills_cache"):
+        check_in(words, text)
     # The sampler's own shared memory is not said to be the program's.
     rows = heap.table("samples")
     assert facts["sampler_bytes"] > 1e6 and max(row["shmem"] for row in rows) < 1e6, (facts, rows[-1])
