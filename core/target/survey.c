@@ -116,8 +116,10 @@ static enum survey_language guess_language(const struct file *file)
 	    section_holds(file, ".dynstr", DYNSTR_MAX, "libc++.so")) {
 		return SURVEY_CPP;
 	}
+	/* Distributions strip the compiler's name: what needs the C library and bears no other mark is C. */
 	return section_holds(file, ".comment", COMMENT_MAX, "GCC") ||
-			       section_holds(file, ".comment", COMMENT_MAX, "clang")
+			       section_holds(file, ".comment", COMMENT_MAX, "clang") ||
+			       section_holds(file, ".dynstr", DYNSTR_MAX, "libc.")
 		       ? SURVEY_C
 		       : SURVEY_LANGUAGE_UNKNOWN;
 }

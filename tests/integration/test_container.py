@@ -5,6 +5,8 @@
 import os
 import re
 import shutil
+import subprocess
+import time
 
 import docker_env
 import harness
@@ -205,6 +207,36 @@ def test_targets_lists_what_runs():
         text = profcore("targets", env=engine.env()).ok().out
         check_in(busy.name, text)
         check_in("FRAMES", text)
+
+
+JAVA = "class Sleep { public static void main(String[] a) throws Exception { Thread.sleep(60000); } }"
+
+
+def test_targets_guess_what_programs_are(tmp):
+    """A distribution's stripped C, interpreters, runtimes, Rust: those of them that are installed here."""
+    (tmp / "Sleep.java").write_text(JAVA)
+    words = {"C": ["redis-server", "--port", "0", "--unixsocket", tmp / "redis.sock", "--save", ""],
+             "Python": ["python3", "-c", "import time; time.sleep(60)"], "Perl": ["perl", "-e", "sleep 60"],
+             "JavaScript": ["node", "-e", "setInterval(() => {}, 1000)"], "Java": ["java", tmp / "Sleep.java"]}
+    try:
+        words["Rust"] = [harness.rust_backend_path(nofp=True), "--port", "0"]
+    except harness.Skip:
+        pass
+    started = {language: subprocess.Popen(list(map(str, line)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+               for language, line in words.items() if shutil.which(str(line[0]))}
+    try:
+        time.sleep(0.5)
+        listed = {entry["pid"]: entry for entry in profcore("targets", "--json").ok().json()["processes"]}
+        for language, process in started.items():
+            found = listed[process.pid]
+            assert found["language"] == language and found["rss_bytes"] > 0, found
+            assert found["symbols"] in ("debug", "names", "none") and found["frame_pointers"] in ("yes", "no"), found
+        assert "Rust" not in started or listed[started["Rust"].pid]["symbols"] == "debug"
+        assert {"Python", "C"} <= set(started), started
+    finally:
+        for process in started.values():
+            process.kill()
+            process.wait()
 
 
 def test_targets_are_sorted_as_asked():
