@@ -12,134 +12,15 @@
 
 #include <profcore/ext/draft/target.h>
 
-#include "target/opener_file.h"
+#include "target/opener_inside.h"
 #include "target/wire.h"
 
-#define BUCKETS       1024u
-#define FILES_MAX     16384u
 #define KEPT_MAX      4096u /* descriptors; at most a quarter of what the process may have */
 #define JOBS_MAX      16384u
 #define WORKERS_MAX   4u
 #define WORKER_STACK  (256u << 10)
 #define STUCK_NS      100000000u  /* a worker this long in one file gets company */
 #define LEAVE_WAIT_NS 1000000000u /* how long destroy waits for workers */
-
-/** Something to do: look at a file, or at one that belongs to it, and answer when answer_fd is not -1. */
-struct job {
-	struct job *next;
-	struct file *file; /* NULL: a list of symbols belongs to no file */
-	int answer_fd;
-	uint32_t id;
-	uint64_t until_ns;
-	uint32_t related_kind; /* 0: the file itself */
-	int32_t related_pid;
-	char related_name[RELATED_NAME_BYTES];
-};
-
-struct opener {
-	pthread_mutex_t lock;
-	pthread_cond_t work;    /* a job, or the end */
-	pthread_cond_t changed; /* a file is done, or a worker left */
-	uint32_t refs;          /* workers, and the owner */
-	uint32_t workers;
-	uint32_t idle;
-	uint64_t busy_since_ns; /* when the last job was taken */
-	bool stopping;
-	int root_fd; /* of the target's first process */
-	struct job *jobs;
-	struct job **jobs_end;
-	uint32_t job_count;
-	uint32_t file_count;
-	uint32_t kept;
-	uint32_t kept_max;
-	struct file *newest;
-	struct file *oldest;
-	struct file *files[BUCKETS];
-};
-
-/* ---- the table, under the lock ---- */
-
-static void unlink_kept(struct opener *opener, struct file *file)
-{
-	*(file->newer != NULL ? &file->newer->older : &opener->newest) = file->older;
-	*(file->older != NULL ? &file->older->newer : &opener->oldest) = file->newer;
-	file->newer = NULL;
-	file->older = NULL;
-}
-
-static void link_newest(struct opener *opener, struct file *file)
-{
-	file->older = opener->newest;
-	*(opener->newest != NULL ? &opener->newest->newer : &opener->oldest) = file;
-	opener->newest = file;
-}
-
-/* Make room for one more descriptor; busy files stay. Returns one to close without the lock, or -1. */
-static int drop_oldest(struct opener *opener)
-{
-	struct file *file = opener->oldest;
-	int fd;
-
-	while (file != NULL && file->busy) {
-		file = file->newer;
-	}
-	if (opener->kept <= opener->kept_max || file == NULL) {
-		return -1;
-	}
-	fd = file->fd;
-	file->fd = -1;
-	unlink_kept(opener, file);
-	opener->kept--;
-	return fd;
-}
-
-static uint32_t hash_map(const struct proc_map *map)
-{
-	uint32_t hash = (uint32_t)(map->inode * 2654435761u) ^ (map->dev_major << 20) ^ map->dev_minor;
-
-	for (const char *at = map->path; *at != '\0'; at++) {
-		hash = (hash ^ (unsigned char)*at) * 16777619u;
-	}
-	return hash;
-}
-
-static struct file *find_entry(struct opener *opener, const struct proc_map *map)
-{
-	uint32_t hash = hash_map(map);
-	struct file *file = opener->files[hash % BUCKETS];
-
-	while (file != NULL &&
-	       !(file->hash == hash && file->inode == map->inode && file->dev_major == map->dev_major &&
-		 file->dev_minor == map->dev_minor && strcmp(file->path, map->path) == 0)) {
-		file = file->next;
-	}
-	return file;
-}
-
-static struct file *add_entry(struct opener *opener, const struct proc_map *map)
-{
-	size_t bytes = strlen(map->path) + 1;
-	uint32_t hash = hash_map(map);
-	struct file *file;
-
-	if (opener->file_count >= FILES_MAX || bytes > WIRE_TEXT_BYTES) {
-		return NULL;
-	}
-	file = calloc(1, sizeof(*file) + bytes);
-	if (file == NULL) {
-		return NULL;
-	}
-	file->hash = hash;
-	file->inode = map->inode;
-	file->dev_major = map->dev_major;
-	file->dev_minor = map->dev_minor;
-	file->fd = -1;
-	memcpy(file->path, map->path, bytes);
-	file->next = opener->files[hash % BUCKETS];
-	opener->files[hash % BUCKETS] = file;
-	opener->file_count++;
-	return file;
-}
 
 /* ---- workers ---- */
 
@@ -222,13 +103,13 @@ static void do_job(struct opener *opener, const struct job *job)
 		file->status = found < 0 ? found : 0;
 		file->fd = found < 0 ? -1 : found;
 		if (found >= 0) {
-			link_newest(opener, file);
+			opener_link(opener, file);
 			opener->kept++;
-			dropped = drop_oldest(opener);
+			dropped = opener_drop_oldest(opener);
 		}
 	} else {
-		unlink_kept(opener, file);
-		link_newest(opener, file);
+		opener_unlink(opener, file);
+		opener_link(opener, file);
 	}
 	pthread_mutex_unlock(&opener->lock);
 	if (dropped >= 0) {
@@ -333,7 +214,8 @@ static void start_worker(struct opener *opener)
 }
 
 /* With the lock. [moved] answer_fd. */
-static bool push(struct opener *opener, struct file *file, int answer_fd, uint32_t id, const struct related *related)
+static bool push(struct opener *opener, struct file *file, int answer_fd, uint32_t id,
+		 const struct related *related)
 {
 	struct job *job = opener->job_count < JOBS_MAX && !opener->stopping ? calloc(1, sizeof(*job)) : NULL;
 
@@ -407,9 +289,9 @@ void opener_see(struct opener *opener, int32_t pid, const struct proc_map *map)
 		return;
 	}
 	pthread_mutex_lock(&opener->lock);
-	file = find_entry(opener, map);
+	file = opener_entry(opener, map);
 	if (file == NULL) {
-		file = add_entry(opener, map);
+		file = opener_add(opener, map);
 	}
 	if (file != NULL && !file->busy) {
 		bool is_new = file->pid == 0;
@@ -433,7 +315,7 @@ void opener_request(struct opener *opener, int answer_fd, uint32_t id, const str
 	int status = PFC_ENOENT;
 
 	pthread_mutex_lock(&opener->lock);
-	file = find_entry(opener, map);
+	file = opener_entry(opener, map);
 	if (file != NULL || (related != NULL && related->kind == PFC_TARGET_PERF_MAP)) {
 		status = push(opener, file, answer_fd, id, related) ? PFC_OK : PFC_ETIMEDOUT;
 	}

@@ -2,42 +2,18 @@
 #include "target/serve.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "target/passfd.h"
-#include "target/related.h"
+#include "target/serve_inside.h"
 #include "target/wire.h"
 
-#define LOG_BYTES_MAX    (1u << 20)
+#define LOG_BYTES_MAX     (1u << 20)
 #define REPLAY_EVENTS_MAX 400000u
-#define REQUESTS_A_TURN  64
-
-struct packet {
-	struct packet *next;
-	uint32_t bytes;
-	uint32_t events; /* without SYNC: what is lost when it is dropped */
-	uint64_t last_ns;
-	unsigned char data[];
-};
-
-struct stream {
-	struct stream *next;
-	int fd;
-	int files_fd; /* -1 once the stage closed it */
-	bool may_open_files;
-	bool blocked; /* the socket is full */
-	bool behind;  /* it must be told the state again */
-	bool dead;
-	uint64_t missed;
-	uint64_t since_ns;          /* the latest event that was sent */
-	struct packet *at;          /* next in the log; NULL: all sent */
-	struct packet *replay;      /* the state, sent before the log goes on */
-	struct packet *replay_last;
-};
+#define REQUESTS_A_TURN   64
 
 void server_init(struct server *server, struct state *state, struct opener *opener)
 {
@@ -47,19 +23,9 @@ void server_init(struct server *server, struct state *state, struct opener *open
 	server->log_bytes_max = LOG_BYTES_MAX;
 }
 
-static void free_packets(struct packet *packet)
-{
-	while (packet != NULL) {
-		struct packet *next = packet->next;
-
-		free(packet);
-		packet = next;
-	}
-}
-
 static void free_stream(struct stream *stream)
 {
-	free_packets(stream->replay);
+	packet_destroy_all(stream->replay);
 	if (stream->fd >= 0) {
 		close(stream->fd);
 	}
@@ -77,77 +43,12 @@ void server_finish(struct server *server)
 		free_stream(server->streams);
 		server->streams = next;
 	}
-	free_packets(server->first);
+	packet_destroy_all(server->first);
 	free(server->open);
 	server->first = NULL;
 	server->last = NULL;
 	server->open = NULL;
 	server->stream_count = 0;
-}
-
-/* ---- encoding ---- */
-
-static uint32_t encode(unsigned char *to, size_t room, const struct pfc_target_event *event)
-{
-	size_t text_bytes = event->text != NULL ? strnlen(event->text, WIRE_TEXT_BYTES - 1) : 0;
-	struct wire_event wire = {
-		.bytes = (uint32_t)((sizeof(wire) + text_bytes + 1 + 7) & ~(size_t)7),
-		.kind = event->kind,
-		.time_ns = event->time_ns,
-		.pid = event->pid,
-		.tid = event->tid,
-		.ppid = event->ppid,
-		.generation = event->generation,
-		.start = event->start,
-		.length = event->length,
-		.offset = event->offset,
-		.inode = event->inode,
-		.dev_major = event->dev_major,
-		.dev_minor = event->dev_minor,
-	};
-
-	if (wire.bytes > room) {
-		return 0;
-	}
-	memset(to, 0, wire.bytes);
-	memcpy(to, &wire, sizeof(wire));
-	if (text_bytes > 0) {
-		memcpy(to + sizeof(wire), event->text, text_bytes);
-	}
-	return wire.bytes;
-}
-
-static struct packet *new_packet(void)
-{
-	struct packet *packet = malloc(sizeof(*packet) + WIRE_PACKET_BYTES);
-
-	if (packet != NULL) {
-		packet->next = NULL;
-		packet->bytes = 0;
-		packet->events = 0;
-		packet->last_ns = 0;
-	}
-	return packet;
-}
-
-static bool append(struct packet *packet, const struct pfc_target_event *event)
-{
-	uint32_t bytes = encode(packet->data + packet->bytes, WIRE_PACKET_BYTES - packet->bytes, event);
-
-	packet->bytes += bytes;
-	packet->events += bytes > 0 && event->kind != PFC_TARGET_SYNC;
-	if (bytes > 0 && event->time_ns > packet->last_ns) {
-		packet->last_ns = event->time_ns;
-	}
-	return bytes > 0;
-}
-
-/* A full packet takes what it needs, no more. */
-static struct packet *shrink(struct packet *packet)
-{
-	struct packet *smaller = realloc(packet, sizeof(*packet) + packet->bytes);
-
-	return smaller != NULL ? smaller : packet;
 }
 
 /* ---- the log ---- */
@@ -205,7 +106,7 @@ static void close_packet(struct server *server)
 	if (packet == NULL) {
 		return;
 	}
-	packet = shrink(packet);
+	packet = packet_shrink(packet);
 	for (struct stream *stream = server->streams; stream != NULL; stream = stream->next) {
 		if (stream->behind) {
 			stream->missed += packet->events;
@@ -242,12 +143,12 @@ void server_emit(struct server *server, const struct pfc_target_event *event)
 	if (server->streams == NULL) {
 		return;
 	}
-	if (server->open != NULL && append(server->open, &ordered)) {
+	if (server->open != NULL && packet_append(server->open, &ordered)) {
 		return;
 	}
 	close_packet(server);
-	server->open = new_packet();
-	if (server->open == NULL || !append(server->open, &ordered)) {
+	server->open = packet_create();
+	if (server->open == NULL || !packet_append(server->open, &ordered)) {
 		all_fall_behind(server);
 	}
 }
@@ -265,11 +166,11 @@ static void emit_replay(void *ctx, const struct pfc_target_event *event)
 	struct stream *stream = replay->stream;
 	struct packet *packet = stream->replay_last;
 
-	if (packet != NULL && append(packet, event)) {
+	if (packet != NULL && packet_append(packet, event)) {
 		return;
 	}
-	packet = new_packet();
-	if (packet == NULL || !append(packet, event)) {
+	packet = packet_create();
+	if (packet == NULL || !packet_append(packet, event)) {
 		free(packet);
 		replay->failed++;
 		return;
@@ -454,66 +355,6 @@ size_t server_polls(const struct server *server, struct pollfd *to)
 	return count;
 }
 
-/* A list of symbols is asked for by pid alone: only for processes of the target, also ended ones that it still remembers. */
-static bool is_known(const struct server *server, const struct related *related)
-{
-	return related_is_valid(related) &&
-	       (related->kind != PFC_TARGET_PERF_MAP || state_proc(server->state, related->pid) != NULL);
-}
-
-static void answer(struct server *server, struct stream *stream, const struct wire_request *request, size_t bytes)
-{
-	size_t path_room = bytes - offsetof(struct wire_request, path);
-	struct wire_answer reply = { .id = request->id, .status = PFC_EINVAL };
-	struct proc_map map = {
-		.inode = request->inode,
-		.dev_major = request->dev_major,
-		.dev_minor = request->dev_minor,
-		.path = request->path,
-	};
-	struct related related = {
-		.kind = request->kind,
-		.pid = request->pid,
-		.path = request->path,
-		.name = request->name,
-	};
-	bool is_whole = memchr(request->path, '\0', path_room) != NULL &&
-			memchr(request->name, '\0', sizeof(request->name)) != NULL;
-	int fd;
-
-	if (!stream->may_open_files) {
-		reply.status = PFC_EPERM;
-	} else if (is_whole && (request->kind == 0 || is_known(server, &related))) {
-		fd = fcntl(stream->files_fd, F_DUPFD_CLOEXEC, 0);
-		if (fd >= 0) {
-			opener_request(server->opener, fd, request->id, &map,
-				       request->kind != 0 ? &related : NULL);
-			return;
-		}
-		reply.status = PFC_EIO;
-	}
-	send(stream->files_fd, &reply, sizeof(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-static void read_requests(struct server *server, struct stream *stream)
-{
-	struct wire_request request;
-
-	for (unsigned i = 0; i < REQUESTS_A_TURN; i++) {
-		ssize_t bytes = recv(stream->files_fd, &request, sizeof(request), MSG_DONTWAIT);
-
-		if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) {
-			return;
-		}
-		if (bytes <= (ssize_t)offsetof(struct wire_request, path)) {
-			close(stream->files_fd);
-			stream->files_fd = -1;
-			return;
-		}
-		answer(server, stream, &request, (size_t)bytes);
-	}
-}
-
 void server_handle(struct server *server, const struct pollfd *polls, size_t count)
 {
 	struct stream *stream = server->streams;
@@ -528,7 +369,7 @@ void server_handle(struct server *server, const struct pollfd *polls, size_t cou
 			pump(server, stream);
 		}
 		if (!stream->dead && stream->files_fd >= 0 && polls[i + 1].revents != 0) {
-			read_requests(server, stream);
+			serve_files(server, stream);
 		}
 	}
 	remove_dead(server);
