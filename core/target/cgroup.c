@@ -174,7 +174,7 @@ static bool is_hex(char letter)
 /* The id in one folder's name. */
 static const char *find_id(const char *name, size_t bytes)
 {
-	static const char *const prefixes[] = { "", "docker-", "libpod-", "cri-containerd-", "crio-" };
+	static const char *const prefixes[] = { "", "docker-", "libpod-", "cri-containerd-", "crio-", "nerdctl-" };
 
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
 		size_t skip = strlen(prefixes[i]);

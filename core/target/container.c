@@ -78,8 +78,7 @@ static int verify(const struct cgroup_mount *mount, const struct engine_query *q
 	char what[256];
 	int status;
 
-	if (one->pid <= 0 || container_of_process(mount, one->pid, &container) < 0 ||
-	    strcmp(container.id, one->id) != 0) {
+	if (one->pid <= 0 || container_of_process(mount, one->pid, one->id, &container) < 0) {
 		snprintf(why.why, sizeof(why.why),
 			 "process %d, which it names, is not in it as seen from here", (int)one->pid);
 		status = find_by_id(mount, &by_id, &why, &container, err);

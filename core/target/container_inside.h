@@ -11,8 +11,9 @@
 /** The folder of container->path in that hierarchy. Returns 0 or -errno. */
 int container_set_folder(struct container *container, const struct cgroup_mount *mount);
 
-/** The id, the path and the folder of the container that the process is in. Returns 0 or -errno. */
-int container_of_process(const struct cgroup_mount *mount, int32_t pid, struct container *container);
+/** The path and the folder of the container with this id, if the process is in it. Returns 0; -ENOENT: it is not; -errno. */
+int container_of_process(const struct cgroup_mount *mount, int32_t pid, const char *id,
+			 struct container *container);
 
 /** A container that a folder of the hierarchy is named by. */
 struct container_seen {

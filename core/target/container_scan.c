@@ -22,17 +22,41 @@ int container_set_folder(struct container *container, const struct cgroup_mount 
 	return bytes > 0 && (size_t)bytes < sizeof(container->folder) ? 0 : -ENAMETOOLONG;
 }
 
-int container_of_process(const struct cgroup_mount *mount, int32_t pid, struct container *container)
+/* A folder that is named by a word for an id: "/shop/web", "nerdctl-web.scope". Where in the path it ends; 0: there is none. */
+static size_t end_of_word(const char *path, const char *id)
 {
-	size_t end;
+	size_t bytes = strlen(id);
+
+	for (const char *at = strstr(path, id); at != NULL; at = strstr(at + 1, id)) {
+		const char *end = at + bytes;
+
+		if (at > path && (at[-1] == '/' || at[-1] == '-') &&
+		    (*end == '\0' || *end == '/' || str_starts(end, ".scope"))) {
+			return (size_t)(end - path) + strcspn(end, "/");
+		}
+	}
+	return 0;
+}
+
+int container_of_process(const struct cgroup_mount *mount, int32_t pid, const char *id,
+			 struct container *container)
+{
+	char found[CGROUP_ID_BYTES];
+	size_t end = 0;
 	int status = cgroup_of(mount, pid, container->path, sizeof(container->path));
 
 	if (status < 0) {
 		return status;
 	}
-	if (!cgroup_container_id(container->path, container->id, &end)) {
+	if (!cgroup_container_id(container->path, found, &end)) {
+		end = end_of_word(container->path, id);
+	} else if (strcmp(found, id) != 0) {
+		end = 0;
+	}
+	if (end == 0) {
 		return -ENOENT;
 	}
+	snprintf(container->id, sizeof(container->id), "%s", id);
 	container->path[end] = '\0';
 	container->pid = pid;
 	return container_set_folder(container, mount);

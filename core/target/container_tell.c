@@ -30,14 +30,16 @@ const char *container_wanted(const struct engine_query *query, char *to, size_t 
 
 static void describe(struct str *text, const struct engine_container *one, bool is_first)
 {
+	const char *status = one->status[0] != '\0' ? one->status : one->state;
 	char name[128];
 	char image[128];
-	char status[64];
+	char shown[ENGINE_TEXT_BYTES];
 
 	str_format(text, "%s%s %.*s (%s%s%s)", is_first ? "" : ", ",
 		   log_escape(name, sizeof(name), one->name), SHORT_ID, one->id,
-		   log_escape(image, sizeof(image), one->image), one->status[0] != '\0' ? ", " : "",
-		   log_escape(status, sizeof(status), one->status[0] != '\0' ? one->status : one->state));
+		   log_escape(image, sizeof(image), one->image),
+		   one->image[0] != '\0' && status[0] != '\0' ? ", " : "",
+		   log_escape(shown, sizeof(shown), status));
 }
 
 bool container_is_running(const struct engine_container *one)

@@ -63,6 +63,8 @@ static int list_sockets(const struct engine_query *query, json_t *sockets, struc
 		free(path);
 	}
 	json_array_append_new(sockets, json_string("/run/podman/podman.sock"));
+	json_array_append_new(sockets, json_string("/run/containerd/containerd.sock"));
+	json_array_append_new(sockets, json_string("/run/k3s/containerd/containerd.sock"));
 	return PFC_OK;
 }
 
@@ -177,7 +179,7 @@ static void copy_text(char *to, size_t to_bytes, const json_t *object, const cha
 static bool take_container(const json_t *json, struct engine_container *ret)
 {
 	json_int_t pid = json_integer_value(json_object_get(json, "pid"));
-	size_t digits = 0;
+	size_t letters;
 
 	memset(ret, 0, sizeof(*ret));
 	copy_text(ret->id, sizeof(ret->id), json, "id");
@@ -190,8 +192,9 @@ static bool take_container(const json_t *json, struct engine_container *ret)
 	ret->pid = pid > 0 && pid <= PID_MAX ? (int32_t)pid : 0;
 	ret->is_match = json_is_true(json_object_get(json, "match"));
 	ret->was_oom = json_is_true(json_object_get(json, "oom"));
-	digits = strspn(ret->id, "0123456789abcdef");
-	return digits == CGROUP_ID_BYTES - 1 && ret->id[digits] == '\0';
+	/* Docker's ids are 64 hex digits, those that people give to containerd are words. */
+	letters = strspn(ret->id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+	return letters > 0 && ret->id[letters] == '\0' && ret->id[0] != '.';
 }
 
 /* The child's own failure: {"status": n, "what", "why", "hint"}. */

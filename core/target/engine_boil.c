@@ -26,7 +26,7 @@ static json_t *short_text(const char *text)
 	return json_stringn(text, bytes);
 }
 
-static json_t *boil(const json_t *labels, const char *id, const char *name, const char *image,
+json_t *engine_boil(const json_t *labels, const char *id, const char *name, const char *image,
 		    const char *state, const char *status)
 {
 	json_t *json = json_object();
@@ -47,7 +47,7 @@ json_t *engine_boil_listed(const json_t *one)
 {
 	const char *name = json_string_value(json_array_get(json_object_get(one, "Names"), 0));
 
-	return boil(json_object_get(one, "Labels"), engine_text_of(one, "Id"), name != NULL ? name : "",
+	return engine_boil(json_object_get(one, "Labels"), engine_text_of(one, "Id"), name != NULL ? name : "",
 		    engine_text_of(one, "Image"), engine_text_of(one, "State"),
 		    engine_text_of(one, "Status"));
 }
@@ -56,7 +56,7 @@ json_t *engine_boil_inspected(const json_t *one)
 {
 	const json_t *config = json_object_get(one, "Config");
 	const json_t *state = json_object_get(one, "State");
-	json_t *json = boil(json_object_get(config, "Labels"), engine_text_of(one, "Id"),
+	json_t *json = engine_boil(json_object_get(config, "Labels"), engine_text_of(one, "Id"),
 			    engine_text_of(one, "Name"), engine_text_of(config, "Image"),
 			    engine_text_of(state, "Status"), "");
 

@@ -58,7 +58,15 @@ static int confine(void)
 	return sandbox_enter(PRIVILEGE_NETWORK, "/usr/lib", &missing, &err);
 }
 
-/* Connected, and nothing was read yet: from here on this process can do no more than talk. */
+int http_confine(struct asker *asker)
+{
+	int rc = asker->is_confined ? 0 : confine();
+
+	asker->is_confined = asker->is_confined || rc == 0;
+	return rc;
+}
+
+/* Connected, and nothing was read yet. */
 static int before_request(void *ctx, char *remote, char *local, int remote_port, int local_port)
 {
 	struct asker *asker = ctx;
@@ -67,11 +75,7 @@ static int before_request(void *ctx, char *remote, char *local, int remote_port,
 	(void)local;
 	(void)remote_port;
 	(void)local_port;
-	if (!asker->is_confined && confine() < 0) {
-		return CURL_PREREQFUNC_ABORT;
-	}
-	asker->is_confined = true;
-	return CURL_PREREQFUNC_OK;
+	return http_confine(asker) < 0 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 CURL *http_open(struct asker *asker)

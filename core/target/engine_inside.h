@@ -12,6 +12,7 @@
 
 #define REPLY_BYTES_MAX (4u << 20)
 #define SOCKETS_MAX     8u
+#define CONTAINERS_MAX  4096u
 
 /** The functions of libcurl, by the library's own types. */
 struct curl {
@@ -25,7 +26,8 @@ struct curl {
 /** One engine. */
 struct peer {
 	const char *path;
-	int errnum; /* why it cannot be reached; 0: it can */
+	int errnum;    /* why it cannot be reached; 0: it can */
+	json_t *tasks; /* of containerd, which is not asked but read; NULL: it is asked */
 };
 
 struct asker {
@@ -53,11 +55,27 @@ int http_get(struct asker *asker, CURL *handle, const char *path, json_t **ret, 
 /** A text of an object, "" when it has none. */
 const char *engine_text_of(const json_t *object, const char *key);
 
+/** What counts of a container. */
+json_t *engine_boil(const json_t *labels, const char *id, const char *name, const char *image,
+		    const char *state, const char *status);
+
 /** What counts of an entry of /containers/json, and of the answer of /containers/ID/json. */
 json_t *engine_boil_listed(const json_t *one);
 json_t *engine_boil_inspected(const json_t *one);
 
 /** Whether the request means that one. */
 bool engine_is_meant(const struct asker *asker, const json_t *one);
+
+/** The folder of what containerd keeps of running containers, where a socket is containerd's; NULL: it is not. Owned. */
+char *containerd_folder(const char *socket);
+
+/** Read it all, unparsed. Returns 0 or -errno. */
+int containerd_read(const char *folder, json_t **ret);
+
+/** Parse that, and append what counts of each container; after the process has confined itself. */
+void containerd_list(const struct asker *asker, const json_t *tasks, json_t *containers);
+
+/** Confine this process: from here on it can do no more than talk over sockets. Returns 0 or a status. */
+int http_confine(struct asker *asker);
 
 #endif

@@ -4,6 +4,7 @@
 import json
 import socket
 import threading
+import time
 
 import docker_env
 import harness
@@ -64,6 +65,21 @@ def report(tmp):
 
 def start(function, *args, after=0.0):
     thread = threading.Timer(after, function, args)
+    thread.start()
+    return thread
+
+
+def in_window(tmp, function, *args, after=0.5):
+    """Do that in another thread, so long after the window of the run below tmp was opened."""
+    def is_open():
+        return any(json.loads(path.read_text())["phase"] == "window" for path in (tmp / "runs").glob("2*/manifest.json"))
+
+    def act():
+        harness.wait_until(is_open, 60, "the window")
+        time.sleep(after)
+        function(*args)
+
+    thread = threading.Thread(target=act)
     thread.start()
     return thread
 

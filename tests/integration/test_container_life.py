@@ -13,7 +13,7 @@ import urllib.request
 
 import docker_env
 import harness
-from containers import BUSY, artifacts, backend_image, profile, report, run_backend, start, target_json, wait_http
+from containers import BUSY, artifacts, backend_image, in_window, profile, report, run_backend, target_json, wait_http
 from harness import check_in
 
 
@@ -55,8 +55,8 @@ def test_restart_is_followed(tmp):
     with docker_env.engine().run(backend_image(), options=["-p", f"127.0.0.1:{port}:8080"]) as container, Requests(port):
         wait_http("127.0.0.1", port)
         first = container.pid
-        late = start(container.restart, 0, after=1.5)
-        result = profile(tmp, {"container": container.name}, seconds=5).ok()
+        late = in_window(tmp, container.restart, 0)
+        result = profile(tmp, {"container": container.name}, seconds=4).ok()
         late.join()
         lives = target_json(tmp)["generations"]
         assert [life["generation"] for life in lives] == [1, 2], lives
@@ -75,7 +75,7 @@ def test_restart_is_followed(tmp):
 def test_restart_ends_the_window_where_asked(tmp):
     engine = docker_env.engine()
     with engine.run(engine.base_image(), "sh", "-c", BUSY) as container:
-        late = start(container.restart, 0, after=1.0)
+        late = in_window(tmp, container.restart, 0)
         result = profile(tmp, {"container": container.name, "on_restart": "stop"}, seconds=20)
         late.join()
         assert result.seconds < 15, result.describe()
@@ -88,7 +88,7 @@ def test_stopped_ends_the_window(tmp):
         port = container.port(8080)
         with Requests(port):
             wait_http("127.0.0.1", port)
-            late = start(container.engine.docker, "stop", "-t", "5", container.id, after=1.5)
+            late = in_window(tmp, container.engine.docker, "stop", "-t", "5", container.id, after=1.0)
             result = profile(tmp, {"container": container.name}, seconds=30).ok()
             late.join()
         assert container.inspect()["State"]["Status"] == "exited"
@@ -103,7 +103,7 @@ def test_out_of_memory_is_said(tmp):
         port = container.port(8080)
         wait_http("127.0.0.1", port)
         late = Requests(port, "/slow?mode=leak")
-        timer = start(late.__enter__, after=1.0)
+        timer = in_window(tmp, late.__enter__)
         result = profile(tmp, {"container": container.name}, seconds=30, extra="[plugin:memory]")
         timer.join()
         late.__exit__()
@@ -141,9 +141,9 @@ def test_made_anew_is_followed(tmp):
         made.append(engine.run(engine.base_image(), "perl", "-e", FORKER, name=name))
 
     first = engine.run(engine.base_image(), "sh", "-c", BUSY, name=name)
-    late = start(make_anew, after=1.0)
+    late = in_window(tmp, make_anew)
     try:
-        result = profile(tmp, {"container": name}, seconds=6, extra=EVERY_COLLECTOR).ok()
+        result = profile(tmp, {"container": name}, seconds=5, extra=EVERY_COLLECTOR).ok()
         late.join()
         lives = target_json(tmp)["generations"]
         assert [life["container_id"] for life in lives] == [first.id, made[0].id], lives

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Engines of containers: hostile ones, none, one that remaps users, Podman."""
+"""Engines of containers: hostile ones, none, one that remaps users, containerd, Podman."""
 
 import json
 import os
 import shutil
 import socket
+import subprocess
 import threading
 import time
 
@@ -146,6 +147,85 @@ def test_user_namespace_remap(tmp):
             rows = artifacts(tmp)
             for what, table in ("memory.timeline", "samples"), ("strace.syscalls", "calls"):
                 assert {row["pid"] for row in rows[what]["tables"][table]} == {container.pid}, what
+
+
+# ---- containerd ----
+
+
+class Containerd:
+    """One of our own, whose folders lie below tmp."""
+
+    CONFIG = """
+version = 2
+root = "{tmp}/root"
+state = "{tmp}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+[grpc]
+address = "{tmp}/state/containerd.sock"
+"""
+
+    def __init__(self, tmp):
+        harness.need("root")
+        self.ctr = harness.need_tool("ctr")
+        self.socket = tmp / "state" / "containerd.sock"
+        self.started = []
+        (tmp / "state").mkdir()
+        (tmp / "config.toml").write_text(self.CONFIG.format(tmp=tmp))
+        with open(tmp / "containerd.log", "w") as log:
+            self.process = subprocess.Popen([harness.need_tool("containerd"), "--config", str(tmp / "config.toml")], stdout=log,
+                                            stderr=log)
+
+    def __enter__(self):
+        harness.wait_until(self.socket.exists, 20, "containerd's socket")
+        return self
+
+    def __exit__(self, *unused):
+        for space, ident in self.started:
+            self.do(space, "task", "rm", "-f", ident)
+            self.do(space, "container", "rm", ident)
+        self.process.terminate()
+        self.process.wait(20)
+
+    def do(self, space, *words):
+        return harness.run([self.ctr, "-a", self.socket, "-n", space, *words])
+
+    def run(self, space, ident, root, *words, annotations=()):
+        notes = [word for note in annotations for word in ("--annotation", note)]
+        made = self.do(space, "run", "-d", *notes, "--rootfs", root, ident, *words)
+        if made.code != 0:
+            harness.skip("containerd", f"it starts no container here: {made.err[-200:].strip()}")
+        self.started.append((space, ident))
+
+
+def root_with(program, folder):
+    """A root file system of a program and its libraries."""
+    for here in [str(program), *docker_env.libraries(program)]:
+        inside = folder / (program.name if here == str(program) else here.lstrip("/"))
+        inside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(here, inside)
+    return folder
+
+
+def test_containerd(tmp):
+    """By the id that somebody gave, and by the name that a kubelet notes: without its gRPC."""
+    program = harness.workload("split")
+    root = root_with(program, tmp / "rootfs")
+    kubelet = [f"io.kubernetes.cri.{key}" for key in ("container-name=app", "sandbox-name=web-0", "image-name=shop/web:3")]
+    with Containerd(tmp) as engine:
+        engine.run("shop", "web", root, "/split", "60")
+        engine.run("k8s.io", "4f" * 32, root, "/split", "60", annotations=kubelet)
+        engine.run("k8s.io", "5e" * 32, root, "/split", "60", annotations=["io.kubernetes.cri.container-type=sandbox"])
+        for target, ident in (({"container": "web"}, "web"), ({"container": "app"}, "4f" * 32), ({"image": "shop/web"}, "4f" * 32)):
+            profile(tmp, {**target, "engine": engine.socket}, seconds=1).ok()
+            found = target_json(tmp)
+            assert found["container"]["id"] == ident and found["cgroup"].endswith("/" + ident), found
+            assert found["process_count"] == 1, found
+            check_in("burn_", report(tmp))
+        result = profile(tmp, {"container": "wbe", "engine": engine.socket}).expect(3)
+        check_in("web web (containerd, namespace shop)", result.err)
+        check_in("pod web-0", result.err)
+        listed = profcore("targets", "--json", "--engine", engine.socket).ok().json()
+        assert {entry["name"] for entry in listed["containers"] if entry["image"] == "shop/web:3"} == {"app"}, listed["containers"]
 
 
 # ---- Podman ----
