@@ -44,7 +44,7 @@ static const struct manifest_option target_options[] = {
 	{ OPTION("cgroup", PFC_VALUE_STRING, "", "a control group's folder"), .values = no_values },
 	{ OPTION("image", PFC_VALUE_STRING, "", "the container that runs this image"), .values = no_values },
 	{ OPTION("engine", PFC_VALUE_STRING, "",
-		 "socket of the container engine; default: $DOCKER_HOST, else Docker's and Podman's own"),
+		 "socket of the container engine; default: $DOCKER_HOST, else Docker's, Podman's, containerd's"),
 	  .values = no_values },
 	{ OPTION("pod", PFC_VALUE_STRING, "", "a pod of Kubernetes on this node: NAMESPACE/NAME"), .values = no_values },
 	{ OPTION("system", PFC_VALUE_BOOL, "no", "the whole machine"), .values = no_values },

@@ -120,6 +120,7 @@ def test_out_of_memory_is_said(tmp):
 FORKER = "while (1) { fork or exit; wait; getppid() for 1 .. 20; select(undef, undef, undef, 0.01) }"
 EVERY_COLLECTOR = """
 [plugin:memory]
+mode = resident
 interval = 50ms
 [plugin:strace]
 [plugin:strace-ptrace]
