@@ -86,6 +86,23 @@ static const char *const passing[] = { "operator new",
 				       "aligned_alloc",
 				       "__GI__IO_file_doallocate" };
 
+/* "zmalloc", "CRYPTO_zalloc", "my_realloc_array"; but "preallocate" does something else. */
+static bool allocates_by_name(const char *function)
+{
+	static const char *const words[] = { "malloc", "calloc", "zalloc", "realloc" };
+	size_t bytes = strcspn(function, "<("); /* not of types that it is made for */
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		const char *at = strcasestr(function, words[i]);
+
+		if (at && (size_t)(at - function) < bytes &&
+		    (at == function || (at[-1] != 'p' && at[-1] != 'P'))) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Of "<A as B>::f" and "void f<T>(...)", whichever word says where it comes from. */
 static bool passes_on(const char *function)
 {
@@ -101,7 +118,7 @@ static bool passes_on(const char *function)
 			return true;
 		}
 	}
-	return false;
+	return allocates_by_name(function);
 }
 
 /* Who is to be named for a stack: the innermost function that does not pass on, or the innermost of all. */
