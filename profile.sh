@@ -59,6 +59,9 @@ redis-tools      load for Redis
 postgresql       profiled under load
 postgresql-contrib  pgbench, its load
 wrk              load for nginx
+nodejs           code made at run time that names itself
+llvm             llvm-dwp: split debug information of a whole program
+xz-utils         MiniDebugInfo is packed by xz
 sqlite3          a command whose calls are counted
 curl             the same
 libjemalloc-dev  an allocator to see
