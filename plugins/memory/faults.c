@@ -25,7 +25,7 @@
 #define IN_FLIGHT_NS 20000000ull
 /* Samples kept in memory for the look at the end: 56 bytes each. */
 #define SEEN_MAX    (4u << 20)
-#define STACK_BYTES 16384u
+#define STACK_BYTES 32768u /* a server with its buffers on the stack uses more than 16 KiB */
 #define HZ_FIRST    4000.0
 #define HZ_MAX      20000.0
 /* So many samples at once do no harm. */

@@ -15,8 +15,8 @@
 #include "processes.h"
 #include "tier.h"
 
-#define RING_BYTES   (1u << 20)
-#define STACK_BYTES  8192u
+#define RING_BYTES   (8u << 20)
+#define STACK_BYTES  32768u /* a server with its buffers on the stack uses more than 16 KiB */
 #define TICK_NS      100000000ull
 #define IN_FLIGHT_NS 20000000ull
 /* Calls a second beyond which this is no background any more: 2 % of a CPU. */
