@@ -164,7 +164,7 @@ static void say_who(struct finding *finding, const struct growth *growth, const 
 		    units_pct(top->led, growth->kept_sum));
 	add_name(&finding->title, growth->profile, top->id);
 	text_format(&finding->evidence, "; %s of what came in was there at the end, by %s samples",
-		    units_weight(text, growth_scaled(growth, growth->kept_sum), "bytes"),
+		    units_weight(text, growth_kept_scaled(growth, growth->kept_sum), "bytes"),
 		    units_count((char[UNITS_ROOM]){ 0 }, growth->kept_count));
 	text_format(&finding->evidence, " (+- %.1f points)",
 		    growth_error_points(top->led, growth->kept_sum, growth->kept_count));
@@ -224,7 +224,7 @@ static void judge_churn(struct analysis *analysis, const struct course *course, 
 			const struct rank *all)
 {
 	double came = (double)growth_scaled(growth, growth->profile->weight),
-	       kept = (double)growth_scaled(growth, growth->kept_sum);
+	       kept = (double)growth_kept_scaled(growth, growth->kept_sum);
 	double seconds = seconds_of(course);
 	char text[UNITS_ROOM];
 	struct finding *finding;

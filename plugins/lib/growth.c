@@ -11,6 +11,9 @@
 #include "cols.h"
 #include "pairmap.h"
 
+/* The estimate by samples may be above what is there by so much, before that says anything. */
+#define BOUND_SLACK 1.1
+
 static uint64_t key_of(int64_t time_ns, int64_t tid)
 {
 	return pairmap_mix((uint64_t)time_ns) ^ (uint64_t)tid;
@@ -66,6 +69,38 @@ static int sum_kept(const struct pfc_reader *stacks, struct pairmap *kept, struc
 	return PFC_OK;
 }
 
+/* Anonymous memory of all processes when last looked at; 0 when that is not known. */
+static uint64_t read_left(const struct pfc_reader *memory)
+{
+	static const char *const names[] = { "processes", "anon" };
+	uint64_t left = 0;
+	struct cols cols;
+
+	if (cols_begin(&cols, memory, "totals", names, 2) != PFC_OK) {
+		return 0;
+	}
+	while (cols_next(&cols)) {
+		for (uint64_t i = 0; i < cols.rows; i++) {
+			if (cols_int(&cols, 0, i, 0) > 0 && cols_int(&cols, 1, i, 0) >= 0) {
+				left = (uint64_t)cols_int(&cols, 1, i, 0);
+			}
+		}
+	}
+	return left;
+}
+
+/* A page that came in ten times and is there has been kept once, but each of its samples finds it there. */
+static void bound_kept(struct growth *growth, uint64_t left)
+{
+	double kept = (double)growth->kept_sum * growth->scale;
+
+	growth->kept_scale = growth->scale;
+	if (left > 0 && kept > BOUND_SLACK * (double)left) {
+		growth->kept_scale = (double)left / (double)growth->kept_sum;
+		growth->is_kept_bound = true;
+	}
+}
+
 int growth_read(const struct pfc_reader *memory, const struct pfc_reader *stacks, uint64_t seed,
 		struct growth *ret)
 {
@@ -88,6 +123,7 @@ int growth_read(const struct pfc_reader *memory, const struct pfc_reader *stacks
 	ret->kept_samples = calloc(ret->profile->stack_count + 1u, sizeof(*ret->kept_samples));
 	status = ret->kept && ret->kept_samples ? read_kept(memory, &kept) : PFC_ENOMEM;
 	status = status ? status : sum_kept(stacks, &kept, ret);
+	bound_kept(ret, read_left(memory));
 	pairmap_finish(&kept);
 	return status;
 }
@@ -120,6 +156,11 @@ double growth_error_points(uint64_t part, uint64_t whole, uint64_t samples)
 uint64_t growth_scaled(const struct growth *growth, uint64_t bytes)
 {
 	return (uint64_t)((double)bytes * growth->scale);
+}
+
+uint64_t growth_kept_scaled(const struct growth *growth, uint64_t bytes)
+{
+	return (uint64_t)((double)bytes * growth->kept_scale);
 }
 
 void growth_finish(struct growth *growth)

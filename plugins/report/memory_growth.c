@@ -12,7 +12,8 @@
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
 static void add_ranked(const struct memory_report *report, const struct growth *growth, struct rank *rank,
-		       uint64_t whole, uint64_t samples, struct text *to)
+		       uint64_t (*scaled)(const struct growth *, uint64_t), uint64_t whole, uint64_t samples,
+		       struct text *to)
 {
 	static const struct grid_column columns[] = { { "share %", 7, true }, { "+- 95 %", 7, true },
 						      { "bytes", 11, true },  { "with callees", 12, true },
@@ -27,8 +28,8 @@ static void add_ranked(const struct memory_report *report, const struct growth *
 		const struct rank_row *row = &rank->rows[i];
 		const char *cells[] = { text[0],
 					text[1],
-					units_weight(text[2], growth_scaled(growth, row->led), "bytes"),
-					units_weight(text[3], growth_scaled(growth, row->total), "bytes"),
+					units_weight(text[2], scaled(growth, row->led), "bytes"),
+					units_weight(text[3], scaled(growth, row->total), "bytes"),
 					units_count(text[4], row->total_samples),
 					profile_function_name(growth->profile, row->id),
 					profile_function_module(growth->profile, row->id) };
@@ -51,18 +52,24 @@ static int add_tables(const struct memory_report *report, struct growth *growth,
 		grid_heading(to, "Growth by function: anonymous memory that came in the window and was there "
 				 "at its end");
 		if (growth->kept_count) {
-			units_weight(text, growth_scaled(growth, growth->kept_sum), "bytes");
+			units_weight(text, growth_kept_scaled(growth, growth->kept_sum), "bytes");
 			text_format(to,
-				    "%s in all. With what libraries and the kernel did for the function.\n\n",
+				    "%s in all, with what libraries and the kernel did for the function.\n",
 				    text);
-			add_ranked(report, growth, &kept, growth->kept_sum, growth->kept_count, to);
+			if (growth->is_kept_bound) {
+				text_add(to, "The same pages came in many times: the sum is bounded by what "
+					     "is there at the end.\n");
+			}
+			text_add(to, "\n");
+			add_ranked(report, growth, &kept, growth_kept_scaled, growth->kept_sum,
+				   growth->kept_count, to);
 		} else {
 			text_add(to, "None: what came in was gone at the end, or its process was.\n");
 		}
 		grid_heading(to, "Faults by function: anonymous memory that came in, kept or not");
 		text_format(to, "%s in all.\n\n",
 			    units_weight(text, growth_scaled(growth, profile->weight), "bytes"));
-		add_ranked(report, growth, &all, profile->weight, profile->samples, to);
+		add_ranked(report, growth, &all, growth_scaled, profile->weight, profile->samples, to);
 	}
 	rank_finish(&kept);
 	rank_finish(&all);

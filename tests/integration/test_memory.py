@@ -205,6 +205,21 @@ def test_what_went_again_is_not_kept(tmp):
     assert sum(row["bytes"] for row in rows if row["kept"] == 0) >= 1.9 * MIB
 
 
+def test_pages_that_came_again_and_again_are_kept_once(tmp):
+    """One place is mapped and touched two thousand times; growth is what is there, not what came."""
+    script = tmp / "again.py"
+    script.write_text("import mmap, time\nblock = bytes(1 << 20)\nfor i in range(2000):\n    m = mmap.mmap(-1, 1 << 20)\n"
+                      "    m.write(block)\n    if i < 1999:\n        m.close()\ntime.sleep(20)\n")
+    run_memory(tmp, f"python3 {script}", seconds=3, more="mode = resident\n[plugin:report]\n")
+    lines = section((tmp / "runs" / "latest" / "memory_report.txt").read_text(), "Growth by function")
+    anon = table(tmp, "totals")
+    left = [row["anon"] for row in anon if row["processes"] > 0][-1] / MIB
+    assert any("came in many times" in line for line in lines), lines
+    value, unit = [line for line in lines if " in all" in line][0].split()[:2]
+    assert unit == "MiB", lines
+    check_near(float(value), left, 0.02 * left + 0.1, "growth in all, MiB")
+
+
 def section(text, title):
     """The lines of a section of the report, by the beginning of its heading."""
     parts = text.split("\n\n" + title, 1)
