@@ -11,6 +11,7 @@ enum kind {
 	KIND_THREAD,
 	KIND_NAME,
 	KIND_FILE,
+	KIND_RING,
 	KINDS,
 };
 
@@ -283,59 +284,21 @@ struct file_use *account_file(struct account *account, int32_t pid, const char *
 	struct file_use *use;
 	bool is_new;
 
-	if (account->lists[KIND_FILE].count >= FILES_MAX) {
-		name = "(others)"; /* made once more than the limit allows */
-		pid = 0;
-	}
 	make_key(key, KIND_FILE, pid, 0, 0);
 	key[1] = hash_text(name);
+	if (account->lists[KIND_FILE].count >= FILES_MAX &&
+	    !find(account->places, account->place_count, key)->value) {
+		name = "(others)"; /* made once more than the limit allows */
+		pid = 0;
+		make_key(key, KIND_FILE, pid, 0, 0);
+		key[1] = hash_text(name);
+	}
 	use = obtain(account, KIND_FILE, key, sizeof(*use), &is_new);
 	if (use && is_new) {
 		use->pid = pid;
 		use->name = strdup(name);
 	}
 	return use && use->name ? use : NULL;
-}
-
-void cell_add_errors(struct cell *cell, int32_t number, uint64_t count)
-{
-	cell->errors += count;
-	for (size_t i = 0; i < CELL_ERRORS; i++) {
-		if (cell->error[i].number == number || cell->error[i].number == 0) {
-			cell->error[i].number = number;
-			cell->error[i].count += count;
-			return;
-		}
-	}
-}
-
-void cell_add_call(struct cell *cell, uint64_t duration_ns, int64_t result)
-{
-	cell->min_ns = cell->calls == 0 || duration_ns < cell->min_ns ? duration_ns : cell->min_ns;
-	cell->max_ns = duration_ns > cell->max_ns ? duration_ns : cell->max_ns;
-	cell->calls++;
-	cell->total_ns += duration_ns;
-	cell->call_buckets[bucket_of(duration_ns)]++;
-	if (result < 0 && result >= -4095) {
-		cell_add_errors(cell, (int32_t)-result, 1);
-	}
-}
-
-void cell_add_wait(struct cell *cell, uint64_t blocked_ns, uint64_t runnable_ns)
-{
-	cell->waits++;
-	cell->blocked_ns += blocked_ns;
-	cell->runnable_ns += runnable_ns;
-	cell->max_wait_ns = blocked_ns > cell->max_wait_ns ? blocked_ns : cell->max_wait_ns;
-	cell->wait_buckets[bucket_of(blocked_ns)]++;
-}
-
-void wait_add(struct wait *wait, uint64_t duration_ns)
-{
-	wait->count++;
-	wait->total_ns += duration_ns;
-	wait->max_ns = duration_ns > wait->max_ns ? duration_ns : wait->max_ns;
-	wait->buckets[bucket_of(duration_ns)]++;
 }
 
 size_t account_cells(const struct account *account, const struct cell *const **ret)
@@ -362,26 +325,23 @@ size_t account_threads(const struct account *account, const struct thread *const
 	return account->lists[KIND_THREAD].count;
 }
 
-uint64_t buckets_quantile(const uint64_t *buckets, double share, uint64_t min_ns, uint64_t max_ns)
+struct ring_use *account_ring(struct account *account, int32_t pid, uint32_t operation)
 {
-	uint64_t total = 0, seen = 0;
-	unsigned index = 0;
-	uint64_t middle;
+	uint64_t key[2];
+	struct ring_use *use;
+	bool is_new;
 
-	for (unsigned i = 0; i < BUCKET_COUNT; i++) {
-		total += buckets[i];
+	make_key(key, KIND_RING, pid, operation, 0);
+	use = obtain(account, KIND_RING, key, sizeof(*use), &is_new);
+	if (use && is_new) {
+		use->pid = pid;
+		use->operation = operation;
 	}
-	if (total == 0) {
-		return 0;
-	}
-	for (; index + 1 < BUCKET_COUNT; index++) {
-		seen += buckets[index];
-		if (seen > 0 && (double)seen >= share * (double)total) {
-			break;
-		}
-	}
-	middle = index + 1 < BUCKET_COUNT ? (bucket_low(index) + bucket_low(index + 1)) / 2
-					  : bucket_low(index);
-	middle = middle < min_ns ? min_ns : middle;
-	return max_ns && middle > max_ns ? max_ns : middle;
+	return use;
+}
+
+size_t account_rings(const struct account *account, const struct ring_use *const **ret)
+{
+	*ret = (const struct ring_use *const *)account->lists[KIND_RING].items;
+	return account->lists[KIND_RING].count;
 }

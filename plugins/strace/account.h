@@ -95,12 +95,19 @@ struct thread {
 /** What one process did with one file, pipe, socket or lock, whatever descriptors it had for it. */
 struct file_use {
 	int32_t pid;
-	char *name; /* as fds.h gives it; "futex 0x7f..." for a lock */
+	char *name;                            /* as fds.h gives it; "futex 0x7f..." for a lock */
 	uint64_t reads, writes, syncs, others; /* calls, by what they do */
 	uint64_t errors;
 	uint64_t read_bytes, written_bytes;
 	uint64_t small; /* of reads and writes: those of at most FILE_SMALL bytes */
 	uint64_t total_ns, blocked_ns, max_ns;
+};
+
+/** How often one process asked a ring of io_uring for one operation. */
+struct ring_use {
+	int32_t pid;
+	uint32_t operation; /* IORING_OP_... */
+	uint64_t requests;
 };
 
 #define FILE_SMALL 64u
@@ -128,6 +135,9 @@ const char *account_name_of(const struct account *account, int32_t pid);
 /** Likewise what it does with a file; beyond FILES_MAX names all others together, as "(others)". */
 struct file_use *account_file(struct account *account, int32_t pid, const char *name);
 
+/** Likewise what it asks io_uring for. */
+struct ring_use *account_ring(struct account *account, int32_t pid, uint32_t operation);
+
 /** Count one call: result is what the kernel returned, -errno for a failure (-4095 .. -1). */
 void cell_add_call(struct cell *cell, uint64_t duration_ns, int64_t result);
 /** Count errors without a call (a back-end that counted both in the kernel). */
@@ -140,6 +150,7 @@ void wait_add(struct wait *wait, uint64_t duration_ns);
 size_t account_cells(const struct account *account, const struct cell *const **ret);
 size_t account_waits(const struct account *account, const struct wait *const **ret);
 size_t account_files(const struct account *account, const struct file_use *const **ret);
+size_t account_rings(const struct account *account, const struct ring_use *const **ret);
 size_t account_threads(const struct account *account, const struct thread *const **ret);
 
 /** The duration below which `share` (0 to 1) of a histogram lies: the middle of its bucket, within [min, max] where max > 0. */

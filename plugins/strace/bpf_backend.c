@@ -193,6 +193,9 @@ static int drain(struct bpf_state *state)
 		     (double)(counter_sum(state, COUNT_RING_STACKS) + counter_sum(state, COUNT_RING_CALLS) +
 			      counter_sum(state, COUNT_RING_BOOKS)));
 	if (state->failed == 0) {
+		state->failed = bpf_uses_retire(state, now);
+	}
+	if (state->failed == 0) {
 		state->failed = tracer_tick(state->tracer, now - IN_FLIGHT_NS);
 	}
 	return state->failed;

@@ -263,6 +263,14 @@ static void state_facts(struct bpf_state *state, const uint64_t sums[COUNTERS], 
 	count_loss(state, "syscalls", "ring_full_calls", sums[COUNT_RING_CALLS]);
 	count_loss(state, "syscalls", "ring_full_threads", sums[COUNT_RING_BOOKS]);
 	count_loss(state, "syscalls", "no_thread_slot", sums[COUNT_NO_SLOT]);
+	count_loss(state, "syscalls", "no_file_room", sums[COUNT_NO_USE]);
+	count_loss(state, "wakers", "ring_full", sums[COUNT_RING_WAKERS]);
+	count_loss(state, "wakers", "stack_rate", sums[COUNT_RATE_WAKERS]);
+	count_loss(state, "slow", "stack_rate", sums[COUNT_RATE_CALLS]);
+	if (state->has_uring) {
+		tracer_fact(tracer, "io_uring_ops", (double)sums[COUNT_URING]);
+		count_loss(state, "syscalls", "no_ring_room", sums[COUNT_NO_URING]);
+	}
 	tracer_fact(tracer, "threads_at_end", (double)threads);
 	tracer_fact(tracer, "waits", (double)sums[COUNT_WAITS]);
 	tracer_fact(tracer, "stacks_taken", (double)sums[COUNT_STACKS]);
@@ -290,6 +298,9 @@ int bpf_harvest(struct bpf_state *state)
 
 	if (rc == PFC_OK) {
 		rc = keep_cells(state);
+	}
+	if (rc == PFC_OK) {
+		rc = bpf_uses_harvest(state);
 	}
 	if (rc == PFC_OK) {
 		rc = read_counters(state, sums);

@@ -109,7 +109,8 @@ static void set_constants(struct bpf_state *state, const struct btf *btf)
 	programs->rodata->stack_bytes = settings->stack_bytes / 8 * 8;
 	programs->rodata->stack_gap_ns = 1000000000ull / settings->stack_rate;
 	programs->rodata->with_calls = settings->calls == CALLS_ALL;
-	programs->rodata->with_stacks = state->tracer->session != NULL;
+	programs->rodata->with_stacks = state->tracer->sessions[STACKS_OFF_CPU] != NULL;
+	state->has_uring = tracepoint_parameters(btf, "btf_trace_io_uring_submit_req") == 2;
 	programs->rodata->with_prev_state = tracepoint_parameters(btf, "btf_trace_sched_switch") >= 5;
 	state->has_task_work = has_function(btf, "bpf_task_work_schedule_resume_impl") &&
 			       has_function(btf, "bpf_copy_from_user_dynptr");
@@ -125,13 +126,17 @@ static void set_sizes(struct bpf_state *state)
 	bpf_map__set_max_entries(programs->maps.slots, state->slot_count);
 	bpf_map__set_max_entries(programs->maps.tracked, state->tgid_limit / 64 + 1);
 	bpf_map__set_max_entries(programs->maps.cells, state->cell_limit);
-	if (state->has_task_work || !state->tracer->session) {
+	if (state->has_task_work || !state->tracer->sessions[STACKS_OFF_CPU]) {
 		bpf_map__set_max_entries(programs->maps.stashes, 1);
 	}
 	bpf_map__set_max_entries(programs->maps.ring, power_of_two(state->tracer->settings.ring_bytes));
 	if (state->tracer->settings.calls != CALLS_ALL) {
 		bpf_program__set_autoload(programs->progs.on_sys_enter, false);
 		bpf_program__set_autoload(programs->progs.on_sys_exit, false);
+		bpf_map__set_max_entries(programs->maps.uses, 1);
+	}
+	if (!state->has_uring) {
+		bpf_program__set_autoload(programs->progs.on_uring_submit, false);
 	}
 }
 
@@ -176,39 +181,6 @@ static void *map_array(const struct bpf_map *map, size_t entry_bytes, size_t cou
 	return at == MAP_FAILED ? NULL : at;
 }
 
-/* Calls whose pointer says more than its address: paths, addresses of sockets, what is read and written. */
-static void set_text_args(struct bpf_state *state)
-{
-	static const char *const first[] = { "open",  "stat",  "lstat",    "access", "unlink",   "rmdir",
-					     "mkdir", "chdir", "readlink", "statfs", "truncate", "rename",
-					     "creat", "chmod", "chown",    "mount" };
-	static const char *const second[] = { "read",       "write",     "pread64",    "pwrite64",
-					      "sendto",     "recvfrom",  "connect",    "bind",
-					      "openat",     "openat2",   "newfstatat", "unlinkat",
-					      "mkdirat",    "faccessat", "faccessat2", "statx",
-					      "readlinkat", "fchmodat",  "fchownat" };
-	char name[NAME_ROOM];
-
-	for (uint32_t key = 0; key < KEY_COUNT; key++) {
-		uint32_t abi;
-		int32_t nr;
-		uint8_t which = 0;
-
-		bpf_key(key, &abi, &nr);
-		syscall_name(abi, nr, name, sizeof(name));
-		for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
-			which = strcmp(name, first[i]) == 0 ? 1 : which;
-		}
-		for (size_t i = 0; i < sizeof(second) / sizeof(second[0]); i++) {
-			which = strcmp(name, second[i]) == 0 ? 2 : which;
-		}
-		if (which && nr != NR_UNKNOWN) {
-			bpf_map_update_elem(bpf_map__fd(state->programs->maps.text_args), &key, &which,
-					    BPF_ANY);
-		}
-	}
-}
-
 static int on_record(void *ctx, void *data, size_t bytes)
 {
 	struct bpf_state *state = ctx;
@@ -232,7 +204,7 @@ static int open_maps(struct bpf_state *state, struct refusal *refusal)
 		return bpf_refuse(refusal, errno, "map the BPF programs' tables");
 	}
 	if (state->tracer->settings.calls == CALLS_ALL) {
-		set_text_args(state);
+		bpf_set_infos(state);
 	}
 	return PFC_OK;
 }

@@ -31,13 +31,16 @@ struct bpf_state {
 	uint64_t group_inode;
 	uint32_t group_level; /* how deep it lies: a constant of the programs */
 	bool has_task_work;
+	bool has_uring;     /* requests of io_uring are counted */
 	bool is_target_new; /* it is launched, and held until T0 */
 	int32_t root_pid;
 	uint64_t from_ns;
 	uint64_t t1_ns;
 	uint64_t end_ns;
 	uint64_t records;
-	int failed; /* what tracer_... returned in a callback of the ring */
+	uint64_t uses_retired; /* entries of files and locks that were moved into the account already */
+	uint64_t retire_ns;    /* when that may be done next */
+	int failed;            /* what tracer_... returned in a callback of the ring */
 };
 
 /** Load and attach the programs, switched off. Returns 0 or refusal->status. */
@@ -45,6 +48,9 @@ int bpf_load(struct bpf_state *state, struct refusal *refusal);
 
 /** How deep a folder lies below its mount's root, and its inode, which is the id of a control group. Returns 0 or -ENOENT. */
 int bpf_look_at_group(const char *path, uint32_t *ret_level, uint64_t *ret_inode);
+
+/** Tell the programs what each call is to be looked at for. */
+void bpf_set_infos(struct bpf_state *state);
 
 /** Fill a refusal from an error number and what libbpf said. Returns its status. */
 int bpf_refuse(struct refusal *refusal, int error, const char *what);
@@ -54,6 +60,13 @@ int bpf_take_record(struct bpf_state *state, const void *data, size_t bytes);
 
 /** The number and ABI of a key; NR_UNKNOWN beyond the known ones. */
 void bpf_key(uint32_t key, uint32_t *ret_abi, int32_t *ret_nr);
+
+/** The name of what a call worked on; false: it has none. */
+bool bpf_use_name(struct bpf_state *state, const struct use_key *key, char *to, size_t to_bytes);
+
+/** Move entries of files and locks into the account: those that were idle for long when room grows short, or all. */
+int bpf_uses_retire(struct bpf_state *state, uint64_t now_ns);
+int bpf_uses_harvest(struct bpf_state *state);
 
 /** At the end: the books of threads that live, the cells, the counters. Returns 0 or a status after host->fail. */
 int bpf_harvest(struct bpf_state *state);

@@ -47,6 +47,9 @@ static const char *name_descriptor(void *ctx, int fd)
 {
 	const struct view *view = ctx;
 
+	if (view->call->fd_text && fd == (int32_t)view->call->args[0]) {
+		return view->call->fd_text;
+	}
 	return view->call->is_late ? fds_known(view->tracer->fds, view->call->pid, fd)
 				   : fds_name(view->tracer->fds, view->call->pid, fd);
 }

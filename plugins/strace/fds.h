@@ -43,4 +43,7 @@ uint64_t fds_failed(const struct fds *fds);
  */
 int fds_socket_name(const char *net_folder, uint64_t inode, char to[FDS_NAME_BYTES]);
 
+/** "TCP here->there" becomes "TCP here<-there" where the process's network listens on the port here: it was accepted. */
+void fds_turn_arrow(int32_t pid, char *name);
+
 #endif

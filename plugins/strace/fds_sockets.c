@@ -151,3 +151,14 @@ int fds_socket_name(const char *net_folder, uint64_t inode, char to[FDS_NAME_BYT
 	}
 	return rc;
 }
+
+void fds_turn_arrow(int32_t pid, char *name)
+{
+	static const char *const files[] = { "tcp", "tcp6" };
+	char path[64];
+
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/net/%s", pid, files[i]);
+		turn_arrow(path, name);
+	}
+}

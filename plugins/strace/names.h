@@ -20,4 +20,7 @@ int32_t syscall_number(uint32_t abi, const char *name);
 /** "ENOENT"; of the kernel's own, which only a tracer sees: "ERESTARTSYS"; else "errno_N". Likewise written to `to`. */
 const char *errno_name(int32_t number, char *to, uint32_t to_bytes);
 
+/** An operation of io_uring: "read"; "operation_N" of one that no table has. Likewise written to `to`. */
+const char *uring_name(uint32_t operation, char *to, uint32_t to_bytes);
+
 #endif

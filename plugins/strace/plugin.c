@@ -15,8 +15,15 @@
 
 PFC_MANIFEST("manifest.ini");
 
-#define STACKS_PORT "stacks"
-#define FDS_KEPT    4096 /* names of descriptors, about 1 MiB */
+#define FDS_KEPT 4096 /* names of descriptors, about 1 MiB */
+
+static const struct {
+	const char *port, *event, *absent;
+} stacks_outputs[STACKS_KINDS] = {
+	[STACKS_OFF_CPU] = { "stacks", "off-cpu", "no wait lasted min_wait" },
+	[STACKS_WAKERS] = { "wakers", "waking", "no wait that lasted min_wait was ended by a thread" },
+	[STACKS_SLOW] = { "slow", "slow call", "no call was kept as slow (calls = all, slow)" },
+};
 
 struct strace {
 	struct tracer tracer;
@@ -78,9 +85,11 @@ static int32_t choose(struct strace *self)
 		}
 		if (backends[i]->probe(&self->tracer, &refusal) == PFC_OK) {
 			self->backend = backends[i];
-			if (is_auto && strcmp(backends[i]->name, "ptrace") == 0) { /* the plan could not know */
+			if (is_auto &&
+			    strcmp(backends[i]->name, "ptrace") == 0) { /* the plan could not know */
 				log_text(self, PFC_LOG_WARNING,
-					 "backend = auto came to ptrace, which stops the target at each call: CPU shares "
+					 "backend = auto came to ptrace, which stops the target at each "
+					 "call: CPU shares "
 					 "that are measured in the same window are those of a slowed target");
 			}
 			return PFC_OK;
@@ -107,12 +116,26 @@ static int32_t strace_probe(void *ctx)
 	return choose(self);
 }
 
-/* Without the service there are no stacks, but everything else. */
-static int32_t open_session(struct strace *self)
+static int32_t open_session(struct strace *self, enum stacks_kind kind)
 {
 	const struct pfc_host *host = self->tracer.host;
-	struct pfc_stacks_config config;
-	int32_t rc;
+	struct pfc_stacks_config config = { .struct_size = sizeof(config),
+					    .port = stacks_outputs[kind].port,
+					    .event = stacks_outputs[kind].event,
+					    .weight_unit = "ns" };
+	int32_t rc =
+		self->tracer.stacks->open(self->tracer.stacks->ctx, &config, &self->tracer.sessions[kind]);
+
+	return rc == PFC_OK ? rc
+			    : host->fail(host->ctx, rc, "open the stack service",
+					 "it could not begin its output", stacks_outputs[kind].port);
+}
+
+/* Without the service there are no stacks, but everything else. */
+static int32_t open_sessions(struct strace *self)
+{
+	const struct pfc_host *host = self->tracer.host;
+	int32_t rc = PFC_OK;
 
 	self->tracer.stacks = host->extension(host->ctx, PFC_EXT_STACKS);
 	if (!self->tracer.stacks) {
@@ -120,15 +143,10 @@ static int32_t open_session(struct strace *self)
 			 "this host has no " PFC_EXT_STACKS ", continuing without stacks");
 		return PFC_OK;
 	}
-	memset(&config, 0, sizeof(config));
-	config.struct_size = sizeof(config);
-	config.port = STACKS_PORT;
-	config.event = "off-cpu";
-	config.weight_unit = "ns";
-	rc = self->tracer.stacks->open(self->tracer.stacks->ctx, &config, &self->tracer.session);
-	return rc == PFC_OK ? rc
-			    : host->fail(host->ctx, rc, "open the stack service",
-					 "it could not begin its output", NULL);
+	for (int kind = 0; kind < STACKS_KINDS && rc == PFC_OK; kind++) {
+		rc = open_session(self, (enum stacks_kind)kind);
+	}
+	return rc;
 }
 
 static int32_t strace_prepare(void *ctx)
@@ -148,7 +166,7 @@ static int32_t strace_prepare(void *ctx)
 		return host->fail(host->ctx, rc, "declare the tables of syscalls", "the host refused them",
 				  NULL);
 	}
-	rc = open_session(self);
+	rc = open_sessions(self);
 	if (rc == PFC_OK && self->backend->open(&self->tracer, &self->state, &refusal) != PFC_OK) {
 		rc = fail(self, &refusal);
 	}
@@ -213,25 +231,40 @@ static int32_t write_tables(struct strace *self)
 	return PFC_OK;
 }
 
-/* The output `stacks` is optional: nothing that waited so long is an answer. */
-static int32_t say_absent(struct strace *self)
+/* These outputs are optional: nothing that waited so long is an answer. */
+static int32_t say_absent(struct strace *self, enum stacks_kind kind)
 {
 	const struct pfc_host *host = self->tracer.host;
 	const struct pfc_writer *writer;
+	char text[160];
 
-	if (host->output(host->ctx, STACKS_PORT, &writer) == PFC_OK) {
-		writer->fact_text(writer->ctx, "absent",
-				  strcmp(self->backend->name, "bpf") == 0
-					  ? "no wait lasted min_wait"
-					  : "this back-end saw no wait that lasted min_wait with its stack");
+	if (host->output(host->ctx, stacks_outputs[kind].port, &writer) == PFC_OK) {
+		snprintf(text, sizeof(text), "%s%s", stacks_outputs[kind].absent,
+			 strcmp(self->backend->name, "bpf") == 0
+				 ? ""
+				 : ", or this back-end could not take its stack");
+		writer->fact_text(writer->ctx, "absent", text);
 	}
 	return PFC_OK;
+}
+
+static int32_t finish_session(struct strace *self, enum stacks_kind kind)
+{
+	const struct pfc_host *host = self->tracer.host;
+	int32_t rc = self->tracer.sessions[kind] ? self->tracer.stacks->finish(self->tracer.sessions[kind])
+						 : PFC_OK;
+
+	if (rc == PFC_ENODATA) {
+		return say_absent(self, kind);
+	}
+	return rc == PFC_OK
+		       ? rc
+		       : host->fail(host->ctx, rc, "finish the stacks", "the stack service failed", NULL);
 }
 
 static int32_t strace_finish(void *ctx)
 {
 	struct strace *self = ctx;
-	const struct pfc_host *host = self->tracer.host;
 	int32_t rc = self->backend->finish(self->state);
 
 	if (rc != PFC_OK) {
@@ -239,13 +272,8 @@ static int32_t strace_finish(void *ctx)
 	}
 	state_facts(self);
 	rc = write_tables(self);
-	if (rc == PFC_OK && self->tracer.session) {
-		rc = self->tracer.stacks->finish(self->tracer.session);
-		if (rc == PFC_ENODATA) { /* nothing waited so long: an answer, not a failure */
-			rc = say_absent(self);
-		} else if (rc != PFC_OK) {
-			rc = host->fail(host->ctx, rc, "finish the stacks", "the stack service failed", NULL);
-		}
+	for (int kind = 0; kind < STACKS_KINDS && rc == PFC_OK; kind++) {
+		rc = finish_session(self, (enum stacks_kind)kind);
 	}
 	return rc;
 }
@@ -260,8 +288,10 @@ static void strace_destroy(void *ctx)
 	if (self->state) {
 		self->backend->close(self->state);
 	}
-	if (self->tracer.session) {
-		self->tracer.stacks->close(self->tracer.session);
+	for (size_t kind = 0; kind < STACKS_KINDS; kind++) {
+		if (self->tracer.sessions[kind]) {
+			self->tracer.stacks->close(self->tracer.sessions[kind]);
+		}
 	}
 	tables_close(self->tracer.tables);
 	fds_destroy(self->tracer.fds);

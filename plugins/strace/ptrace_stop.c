@@ -81,6 +81,12 @@ void stop_end_book(struct tracing *tracing, struct task *task, uint64_t now_ns, 
 
 /* ---- stacks ---- */
 
+struct times {
+	uint64_t duration_ns; /* less what tracing adds */
+	uint64_t blocked_ns;  /* 0: not told apart from our own cost */
+	uint64_t runnable_ns;
+};
+
 #ifdef __x86_64__
 /* Registers in the order of asm/perf_regs.h: ax bx cx dx si di bp sp ip flags cs ss, then r8 to r15 as bits 16 to 23. */
 #define REGS_MASK 0xff0fffull
@@ -116,12 +122,30 @@ static size_t copy_stack(int32_t tid, uint64_t address, void *to, size_t bytes)
 	return got;
 }
 
-/* The thread stands at the call's end: its stack is the one that waited. */
-static void keep_stack(struct tracing *tracing, const struct task *task, uint64_t now_ns, uint64_t blocked_ns)
+static int keep_wait(struct tracing *tracing, const struct task *task, const struct times *times,
+		     uint64_t now_ns)
 {
+	struct long_wait wait = { .time_ns = now_ns,
+				  .blocked_ns = times->blocked_ns,
+				  .runnable_ns = times->runnable_ns,
+				  .pid = task->pid,
+				  .tid = task->tid,
+				  .cause = WAIT_SYSCALL,
+				  .nr = task->nr,
+				  .abi = task->abi };
+
+	if (kinds_of(&tracing->kinds, task->abi, task->nr)->is_lock) {
+		wait.lock = task->args[0];
+	}
+	return tracer_long_wait(tracing->tracer, &wait);
+}
+
+/* The thread stands at the call's end: its stack is the one that waited. */
+static void keep_stack(struct tracing *tracing, const struct task *task, const struct times *times,
+		       uint64_t now_ns)
+{
+	const struct settings *settings = &tracing->tracer->settings;
 	struct pfc_stack_sample sample = { .struct_size = sizeof(sample),
-					   .time_ns = now_ns,
-					   .weight = blocked_ns,
 					   .pid = task->pid,
 					   .tid = task->tid,
 					   .cpu = -1,
@@ -137,12 +161,22 @@ static void keep_stack(struct tracing *tracing, const struct task *task, uint64_
 	order_regs(&regs, ordered);
 	sample.regs = ordered;
 	sample.stack = tracing->stack;
-	sample.stack_bytes =
-		copy_stack(task->tid, regs.rsp, tracing->stack, tracing->tracer->settings.stack_bytes);
-	keep_status(tracing, tracer_stack(tracing->tracer, &sample));
+	sample.stack_bytes = copy_stack(task->tid, regs.rsp, tracing->stack, settings->stack_bytes);
+	if (times->blocked_ns && times->blocked_ns >= settings->min_wait_ns) {
+		sample.time_ns = now_ns;
+		sample.weight = times->blocked_ns;
+		keep_status(tracing, tracer_stack(tracing->tracer, STACKS_OFF_CPU, &sample));
+		keep_status(tracing, keep_wait(tracing, task, times, now_ns));
+	}
+	if (times->duration_ns >= settings->slow_ns) {
+		sample.time_ns = task->enter_ns + times->duration_ns;
+		sample.weight = times->duration_ns;
+		keep_status(tracing, tracer_stack(tracing->tracer, STACKS_SLOW, &sample));
+	}
 }
 #else
-static void keep_stack(struct tracing *tracing, const struct task *task, uint64_t now_ns, uint64_t blocked_ns)
+static void keep_stack(struct tracing *tracing, const struct task *task, const struct times *times,
+		       uint64_t now_ns)
 {
 }
 #endif
@@ -171,12 +205,6 @@ static void enter(struct tracing *tracing, struct task *task, const struct __ptr
 	}
 	(void)tracing;
 }
-
-struct times {
-	uint64_t duration_ns; /* less what tracing adds */
-	uint64_t blocked_ns;  /* 0: not told apart from our own cost */
-	uint64_t runnable_ns;
-};
 
 static struct times measure(const struct tracing *tracing, struct task *task, uint64_t now_ns)
 {
@@ -228,7 +256,7 @@ static void record(struct tracing *tracing, struct task *task, int64_t result, u
 	struct cell *cell = account_cell(account, task->pid, task->abi, task->nr);
 	struct thread *book = account_thread(account, task->pid, task->tid);
 	struct times times = measure(tracing, task, now_ns);
-	struct use use = { task->pid, task->abi,         task->nr,        task->args,
+	struct use use = { task->pid, task->abi,         task->nr,         task->args,
 			   result,    times.duration_ns, times.blocked_ns, false };
 
 	if (!cell || !book) {
@@ -249,8 +277,9 @@ static void record(struct tracing *tracing, struct task *task, int64_t result, u
 		keep_slow(tracing, task, &times, result);
 	}
 	keep_status(tracing, uses_add(tracing->tracer, &tracing->kinds, &use));
-	if (times.blocked_ns && times.blocked_ns >= tracing->tracer->settings.min_wait_ns) {
-		keep_stack(tracing, task, now_ns, times.blocked_ns);
+	if ((times.blocked_ns && times.blocked_ns >= tracing->tracer->settings.min_wait_ns) ||
+	    times.duration_ns >= tracing->tracer->settings.slow_ns) {
+		keep_stack(tracing, task, &times, now_ns);
 	}
 }
 

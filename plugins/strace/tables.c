@@ -8,119 +8,13 @@
 
 #include "describe.h"
 #include "names.h"
+#include "tables_shape.h"
 
 #define PORT "syscalls"
-
-enum table {
-	TABLE_CALLS,
-	TABLE_LATENCIES,
-	TABLE_ERRORS,
-	TABLE_WAITS,
-	TABLE_THREADS,
-	TABLE_FILES,
-	TABLE_SLOW,
-	TABLES,
-};
 
 struct tables {
 	const struct pfc_writer *writer;
 	uint32_t number[TABLES];
-};
-
-#define COLUMN(type_, name_, unit_)                                                                          \
-	{                                                                                                    \
-		.struct_size = sizeof(struct pfc_column), .type = (type_), .name = (name_), .unit = (unit_)  \
-	}
-
-static const struct pfc_column calls_columns[] = {
-	COLUMN(PFC_I32, "pid", "id"),         COLUMN(PFC_UTF8, "process", "text"),
-	COLUMN(PFC_I32, "nr", "id"),          COLUMN(PFC_UTF8, "abi", "text"),
-	COLUMN(PFC_UTF8, "name", "text"),     COLUMN(PFC_U64, "calls", "count"),
-	COLUMN(PFC_U64, "errors", "count"),   COLUMN(PFC_U64, "total_ns", "ns"),
-	COLUMN(PFC_U64, "min_ns", "ns"),      COLUMN(PFC_U64, "mean_ns", "ns"),
-	COLUMN(PFC_U64, "p50_ns", "ns"),      COLUMN(PFC_U64, "p90_ns", "ns"),
-	COLUMN(PFC_U64, "p99_ns", "ns"),      COLUMN(PFC_U64, "max_ns", "ns"),
-	COLUMN(PFC_U64, "waits", "count"),    COLUMN(PFC_U64, "blocked_ns", "ns"),
-	COLUMN(PFC_U64, "runnable_ns", "ns"), COLUMN(PFC_U64, "wait_p50_ns", "ns"),
-	COLUMN(PFC_U64, "wait_p99_ns", "ns"), COLUMN(PFC_U64, "wait_max_ns", "ns"),
-};
-
-static const struct pfc_column latencies_columns[] = {
-	COLUMN(PFC_U32, "call", "id:calls"), COLUMN(PFC_UTF8, "what", "text"),
-	COLUMN(PFC_U64, "low_ns", "ns"),     COLUMN(PFC_U64, "high_ns", "ns"),
-	COLUMN(PFC_U64, "count", "count"),
-};
-
-static const struct pfc_column errors_columns[] = {
-	COLUMN(PFC_U32, "call", "id:calls"),
-	COLUMN(PFC_I32, "number", "id"),
-	COLUMN(PFC_UTF8, "error", "text"),
-	COLUMN(PFC_U64, "count", "count"),
-};
-
-static const struct pfc_column waits_columns[] = {
-	COLUMN(PFC_I32, "pid", "id"),      COLUMN(PFC_UTF8, "process", "text"),
-	COLUMN(PFC_UTF8, "cause", "text"), COLUMN(PFC_U64, "count", "count"),
-	COLUMN(PFC_U64, "total_ns", "ns"), COLUMN(PFC_U64, "p50_ns", "ns"),
-	COLUMN(PFC_U64, "p99_ns", "ns"),   COLUMN(PFC_U64, "max_ns", "ns"),
-};
-
-static const struct pfc_column threads_columns[] = {
-	COLUMN(PFC_I32, "pid", "id"),
-	COLUMN(PFC_I32, "tid", "id"),
-	COLUMN(PFC_UTF8, "name", "text"),
-	COLUMN(PFC_U64, "start", "ns"),
-	COLUMN(PFC_U64, "wall_ns", "ns"),
-	COLUMN(PFC_U64, "on_cpu_ns", "ns"),
-	COLUMN(PFC_U64, "run_queue_ns", "ns"),
-	COLUMN(PFC_U64, "preempted_ns", "ns"),
-	COLUMN(PFC_U64, "blocked_syscall_ns", "ns"),
-	COLUMN(PFC_U64, "blocked_fault_ns", "ns"),
-	COLUMN(PFC_U64, "blocked_other_ns", "ns"),
-	COLUMN(PFC_I64, "residue_ns", "ns"),
-	COLUMN(PFC_U64, "kernel_cpu_ns", "ns"),
-	COLUMN(PFC_U64, "switches", "count"),
-	COLUMN(PFC_U64, "calls", "count"),
-	COLUMN(PFC_U8, "ended", "bool"),
-	COLUMN(PFC_U8, "complete", "bool"),
-};
-
-static const struct pfc_column files_columns[] = {
-	COLUMN(PFC_I32, "pid", "id"),          COLUMN(PFC_UTF8, "process", "text"),
-	COLUMN(PFC_UTF8, "name", "text"),      COLUMN(PFC_U64, "reads", "count"),
-	COLUMN(PFC_U64, "writes", "count"),    COLUMN(PFC_U64, "syncs", "count"),
-	COLUMN(PFC_U64, "others", "count"),    COLUMN(PFC_U64, "errors", "count"),
-	COLUMN(PFC_U64, "read_bytes", "bytes"), COLUMN(PFC_U64, "written_bytes", "bytes"),
-	COLUMN(PFC_U64, "small", "count"),     COLUMN(PFC_U64, "total_ns", "ns"),
-	COLUMN(PFC_U64, "blocked_ns", "ns"),   COLUMN(PFC_U64, "max_ns", "ns"),
-};
-
-static const struct pfc_column slow_columns[] = {
-	COLUMN(PFC_U64, "time", "ns"),       COLUMN(PFC_U64, "duration_ns", "ns"),
-	COLUMN(PFC_U64, "blocked_ns", "ns"), COLUMN(PFC_U64, "runnable_ns", "ns"),
-	COLUMN(PFC_I32, "pid", "id"),        COLUMN(PFC_I32, "tid", "id"),
-	COLUMN(PFC_I32, "nr", "id"),         COLUMN(PFC_UTF8, "abi", "text"),
-	COLUMN(PFC_UTF8, "name", "text"),    COLUMN(PFC_UTF8, "arguments", "text"),
-	COLUMN(PFC_I64, "result", "number"), COLUMN(PFC_UTF8, "error", "text"),
-	COLUMN(PFC_UTF8, "target", "text"),  COLUMN(PFC_I32, "waker_tid", "id"),
-	COLUMN(PFC_UTF8, "waker", "text"),
-};
-
-#define TABLE(name_, columns_, time_)                                                                        \
-	{                                                                                                    \
-		.struct_size = sizeof(struct pfc_table),                                                     \
-		.column_count = sizeof(columns_) / sizeof((columns_)[0]), .name = (name_),                   \
-		.columns = (columns_), .column_stride = sizeof(struct pfc_column), .time_column = (time_),   \
-	}
-
-static const struct pfc_table definitions[TABLES] = {
-	[TABLE_CALLS] = TABLE("calls", calls_columns, -1),
-	[TABLE_LATENCIES] = TABLE("latencies", latencies_columns, -1),
-	[TABLE_ERRORS] = TABLE("errors", errors_columns, -1),
-	[TABLE_WAITS] = TABLE("waits", waits_columns, -1),
-	[TABLE_THREADS] = TABLE("threads", threads_columns, 3),
-	[TABLE_FILES] = TABLE("files", files_columns, -1),
-	[TABLE_SLOW] = TABLE("slow", slow_columns, 0),
 };
 
 static const char *const cause_words[WAIT_CAUSES] = {
@@ -148,7 +42,7 @@ int tables_open(const struct pfc_host *host, struct tables **ret)
 	}
 	rc = host->output(host->ctx, PORT, &tables->writer);
 	for (size_t i = 0; i < TABLES && rc >= 0; i++) {
-		rc = tables->writer->declare(tables->writer->ctx, &definitions[i]);
+		rc = tables->writer->declare(tables->writer->ctx, &tables_shape[i]);
 		tables->number[i] = (uint32_t)rc;
 	}
 	if (rc < 0) {
@@ -204,6 +98,21 @@ int tables_slow(struct tables *tables, struct tracer *tracer, const struct slow_
 					&call->runnable_ns, &call->pid, &call->tid, &call->nr, &texts[0],
 					&texts[1], &texts[2], &call->result, &texts[3], &texts[4], &waker_tid,
 					&texts[5] });
+}
+
+int tables_long_wait(struct tables *tables, const struct long_wait *wait)
+{
+	bool is_call = wait->cause == WAIT_SYSCALL;
+	struct pfc_string cause = string_of(cause_words[wait->cause]);
+	struct pfc_string waker = { wait->waker, strnlen(wait->waker, sizeof(wait->waker)) };
+	struct pfc_string name;
+	char text[64];
+
+	name = string_of(is_call ? syscall_name(wait->abi, wait->nr, text, sizeof(text)) : "");
+	return append(tables, TABLE_LONG_WAITS,
+		      (const void *[]){ &wait->time_ns, &wait->blocked_ns, &wait->runnable_ns,
+					&wait->woken_ns, &wait->pid, &wait->tid, &cause, &name, &wait->lock,
+					&wait->waker_pid, &wait->waker_tid, &waker });
 }
 
 static int write_buckets(struct tables *tables, uint32_t call, const char *what, const uint64_t *buckets)
@@ -328,9 +237,20 @@ static int write_file(struct tables *tables, const struct account *account, cons
 	struct pfc_string name = string_of(use->name);
 
 	return append(tables, TABLE_FILES,
-		      (const void *[]){ &use->pid, &process, &name, &use->reads, &use->writes, &use->syncs, &use->others,
-					&use->errors, &use->read_bytes, &use->written_bytes, &use->small, &use->total_ns,
-					&use->blocked_ns, &use->max_ns });
+		      (const void *[]){ &use->pid, &process, &name, &use->reads, &use->writes, &use->syncs,
+					&use->others, &use->errors, &use->read_bytes, &use->written_bytes,
+					&use->small, &use->total_ns, &use->blocked_ns, &use->max_ns });
+}
+
+static int write_ring(struct tables *tables, const struct account *account, const struct ring_use *use)
+{
+	struct pfc_string process = string_of(account_name_of(account, use->pid));
+	struct pfc_string name;
+	char text[32];
+
+	name = string_of(uring_name(use->operation, text, sizeof(text)));
+	return append(tables, TABLE_RINGS,
+		      (const void *[]){ &use->pid, &process, &use->operation, &name, &use->requests });
 }
 
 int tables_account(struct tables *tables, const struct account *account)
@@ -341,6 +261,8 @@ int tables_account(struct tables *tables, const struct account *account)
 	size_t cell_count = account_cells(account, &cells);
 	const struct file_use *const *files;
 	size_t file_count = account_files(account, &files);
+	const struct ring_use *const *rings;
+	size_t ring_count = account_rings(account, &rings);
 	size_t wait_count = account_waits(account, &waits);
 	size_t thread_count = account_threads(account, &threads);
 	int rc = 0;
@@ -356,6 +278,9 @@ int tables_account(struct tables *tables, const struct account *account)
 	}
 	for (size_t i = 0; i < file_count && rc == 0; i++) {
 		rc = write_file(tables, account, files[i]);
+	}
+	for (size_t i = 0; i < ring_count && rc == 0; i++) {
+		rc = write_ring(tables, account, rings[i]);
 	}
 	return rc;
 }

@@ -11,6 +11,8 @@ void tables_close(struct tables *tables);
 
 /** One row of `slow`. Returns the writer's error. */
 int tables_slow(struct tables *tables, struct tracer *tracer, const struct slow_call *call);
+/** One row of `long_waits`. Likewise. */
+int tables_long_wait(struct tables *tables, const struct long_wait *wait);
 int tables_commit(struct tables *tables);
 
 /** State a fact; text when it is not NULL. */

@@ -28,16 +28,26 @@ int tracer_slow_call(struct tracer *tracer, const struct slow_call *call)
 	return tables_slow(tracer->tables, tracer, call);
 }
 
-int tracer_stack(struct tracer *tracer, const struct pfc_stack_sample *sample)
+int tracer_long_wait(struct tracer *tracer, const struct long_wait *wait)
 {
-	return tracer->session ? tracer->stacks->add(tracer->session, sample) : PFC_OK;
+	return tables_long_wait(tracer->tables, wait);
+}
+
+int tracer_stack(struct tracer *tracer, enum stacks_kind kind, const struct pfc_stack_sample *sample)
+{
+	struct pfc_stacks_session *session = tracer->sessions[kind];
+
+	return session ? tracer->stacks->add(session, sample) : PFC_OK;
 }
 
 int tracer_tick(struct tracer *tracer, uint64_t complete_ns)
 {
 	uint64_t now = tracer->host->now(tracer->host->ctx);
-	int rc = tracer->session ? tracer->stacks->tick(tracer->session, complete_ns) : PFC_OK;
+	int rc = PFC_OK;
 
+	for (size_t i = 0; i < STACKS_KINDS && rc == PFC_OK; i++) {
+		rc = tracer->sessions[i] ? tracer->stacks->tick(tracer->sessions[i], complete_ns) : PFC_OK;
+	}
 	if (rc == PFC_OK && now - tracer->last_commit_ns >= COMMIT_NS) {
 		tracer->last_commit_ns = now;
 		rc = tables_commit(tracer->tables);

@@ -46,6 +46,14 @@ struct settings {
 struct fds;
 struct tables;
 
+/** The artifacts of stacks. */
+enum stacks_kind {
+	STACKS_OFF_CPU, /* of waits: ns off the CPU */
+	STACKS_WAKERS,  /* of who ended a wait, when it did: ns that the other had been asleep */
+	STACKS_SLOW,    /* of slow calls: ns that they took */
+	STACKS_KINDS,
+};
+
 struct tracer {
 	const struct pfc_host *host;
 	struct settings settings;
@@ -53,7 +61,7 @@ struct tracer {
 	struct tables *tables;
 	struct fds *fds;                 /* names of descriptors; NULL: they stay numbers */
 	const struct pfc_stacks *stacks; /* NULL: the host has no such service; stacks are left out then */
-	struct pfc_stacks_session *session;
+	struct pfc_stacks_session *sessions[STACKS_KINDS];
 	uint64_t slow_kept;
 	uint64_t slow_lost;
 	uint64_t last_commit_ns;
@@ -82,11 +90,31 @@ struct slow_call {
 		*fd_text; /* what the descriptor argument was when it was called; NULL: tables.c asks fds.h */
 };
 
+/** One wait that lasted min_wait. Its stack is the sample of time_ns in `stacks`, its waker's that of woken_ns in `wakers`. */
+struct long_wait {
+	uint64_t time_ns; /* when it ran again, or the end of the window */
+	uint64_t blocked_ns;
+	uint64_t runnable_ns;
+	uint64_t woken_ns; /* 0: nobody is known that woke it */
+	int32_t pid;
+	int32_t tid;
+	enum wait_cause cause;
+	int32_t nr; /* with WAIT_SYSCALL */
+	uint32_t abi;
+	uint64_t lock; /* address of the futex that it waited for; 0: it was another call */
+	int32_t waker_pid;
+	int32_t waker_tid; /* as in a slow call */
+	char waker[COMM_BYTES];
+};
+
 /** Keep a slow call, up to slow_limit; beyond it is counted as lost. Returns 0 or the writer's error. */
 int tracer_slow_call(struct tracer *tracer, const struct slow_call *call);
 
-/** Add a stack to the output `stacks`: weight = ns off the CPU. Returns 0 or the service's error. */
-int tracer_stack(struct tracer *tracer, const struct pfc_stack_sample *sample);
+/** Keep a long wait. Returns 0 or the writer's error. */
+int tracer_long_wait(struct tracer *tracer, const struct long_wait *wait);
+
+/** Add a stack to one of the outputs. Returns 0 or the service's error. */
+int tracer_stack(struct tracer *tracer, enum stacks_kind kind, const struct pfc_stack_sample *sample);
 
 /** Every observation before complete_ns was handed on: commit, publish the metrics. */
 int tracer_tick(struct tracer *tracer, uint64_t complete_ns);

@@ -9,6 +9,8 @@
 
 #include "state.h"
 #include "stacks.h"
+#include "uses.h"
+#include "calls.h"
 
 char _license[] SEC("license") = "Dual MIT/GPL";
 
@@ -47,6 +49,7 @@ static always_inline void leave_cpu(struct task_struct *task, bool preempted, __
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	slot->wait_blocked_ns = 0;
 	slot->waker_tid = 0;
+	slot->waker_tgid = 0;
 	slot->waker[0] = 0;
 	slot->is_waiting = 1;
 	if ((long)regs->orig_ax >= 0) {
@@ -183,7 +186,14 @@ int on_waking(__u64 *ctx)
 		    (with_calls && slot->wait_blocked_ns >= slow_ns)) {
 			waker = (struct task_struct *)bpf_get_current_task_btf();
 			slot->waker_tid = waker->pid == 0 || in_interrupt(ctx, waker) ? -1 : waker->pid;
-			read_comm(slot->waker, waker);
+			slot->waker_tgid = waker->tgid;
+			if (slot->waker_tid > 0) {
+				read_comm(slot->waker, waker);
+			}
+			if (with_stacks && slot->waker_tid > 0 && slot->wait_blocked_ns >= min_wait_ns &&
+			    now >= from_ns && !slot->is_held) {
+				waker_stack(ctx, slot, waker, now);
+			}
 		}
 	}
 	cost_end(began);
@@ -285,115 +295,6 @@ int on_free(__u64 *ctx)
 		untrack(tgid);
 		bpf_map_delete_elem(&group_of, &tgid);
 	}
-	return 0;
-}
-
-/* ---- tier 1: every call ---- */
-
-SEC("tp_btf/sys_enter")
-int on_sys_enter(__u64 *ctx)
-{
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
-	struct slot *slot;
-	bool compat;
-
-	if (!is_on || !is_current_tracked(task)) {
-		return 0;
-	}
-	slot = slot_find(task->pid);
-	if (!slot) {
-		slot = slot_make(task, bpf_ktime_get_ns());
-		if (!slot) {
-			return 0;
-		}
-		slot->state = SLOT_ON_CPU;
-	}
-	compat = is_compat(task);
-	if (compat) {
-		count(COUNT_COMPAT, 1);
-	}
-	slot->call_key = key_of(ctx[1], compat);
-	slot->call_blocked_ns = 0;
-	slot->call_runnable_ns = 0;
-	slot->call_ns = bpf_ktime_get_ns();
-	return 0;
-}
-
-static always_inline void cell_call(struct bpf_cell *cell, __u64 duration_ns)
-{
-	__u32 bucket = bucket_of(duration_ns);
-
-	if (cell->calls == 0 || duration_ns < cell->min_ns) {
-		cell->min_ns = duration_ns;
-	}
-	if (duration_ns > cell->max_ns) {
-		cell->max_ns = duration_ns;
-	}
-	cell->calls++;
-	cell->total_ns += duration_ns;
-	if (bucket < BUCKET_COUNT) {
-		cell->call_buckets[bucket]++;
-	}
-}
-
-static always_inline void cell_error(struct bpf_cell *cell, __u32 number)
-{
-	cell->errors++;
-	for (__u32 i = 0; i < ERROR_PLACES; i++) {
-		if (cell->error_number[i] == number || cell->error_number[i] == 0) {
-			cell->error_number[i] = number;
-			cell->error_count[i]++;
-			return;
-		}
-	}
-}
-
-#define NR_RT_SIGRETURN 15
-
-SEC("tp_btf/sys_exit")
-int on_sys_exit(__u64 *ctx)
-{
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task_btf();
-	struct pt_regs *regs = (void *)ctx[0];
-	long result = ctx[1];
-	struct bpf_cell *cell;
-	struct slot *slot;
-	__u64 now, began, duration_ns;
-
-	if (!is_on || !is_tracked(task->tgid)) {
-		return 0;
-	}
-	slot = slot_find(task->pid);
-	if (!slot) {
-		return 0;
-	}
-	if (slot->call_ns ==
-	    0) { /* a new thread's first return, or one that was within a call at the start */
-		if (slot->calls) {
-			count(COUNT_UNMATCHED, 1);
-		}
-		return 0;
-	}
-	now = bpf_ktime_get_ns();
-	if (slot->call_ns < from_ns || slot->is_held) {
-		slot->call_ns = 0;
-		return 0;
-	}
-	began = cost_begin(now);
-	duration_ns = now - slot->call_ns;
-	slot->calls++;
-	cell = cell_find(slot->group, slot->call_key);
-	if (cell) {
-		cell_call(cell, duration_ns);
-		if (result < 0 && result >= -4095 && slot->call_key != NR_RT_SIGRETURN) {
-			cell_error(cell, -result);
-		}
-	}
-	if (duration_ns >= slow_ns) {
-		slow_call(slot, regs, result, duration_ns);
-	}
-	slot->call_ns = 0;
-	cost_end(began);
 	return 0;
 }
 

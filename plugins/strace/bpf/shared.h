@@ -10,12 +10,14 @@
 #include <linux/types.h>
 typedef __u64 u64;
 typedef __u32 u32;
+typedef __u8 u8;
 typedef __s32 s32;
 typedef __s64 s64;
 #else
 #include <stdint.h>
 typedef uint64_t u64;
 typedef uint32_t u32;
+typedef uint8_t u8;
 typedef int32_t s32;
 typedef int64_t s64;
 #endif
@@ -86,7 +88,7 @@ struct slot {
 	u32 call_key;
 	u32 is_held;  /* launched and not exec'ed yet: its calls are not the target's */
 	u32 is_taken; /* its last stack, at the end */
-	u32 reserved;
+	s32 waker_tgid;
 	char comm[COMM_LENGTH];
 };
 
@@ -126,15 +128,20 @@ enum counter {
 	COUNT_RATE_NS,         /* and the time they stand for */
 	COUNT_BUSY,            /* stacks whose thread had one pending */
 	COUNT_BUSY_NS,
-	COUNT_UNWOKEN,   /* threads that ran again without a waking that was seen */
-	COUNT_UNMATCHED, /* exits of calls whose entry was not seen, though their thread was */
-	COUNT_COMPAT,    /* 32-bit calls */
+	COUNT_RING_WAKERS, /* stacks of wakers that found no room in the ring */
+	COUNT_RATE_WAKERS, /* beyond stack_rate */
+	COUNT_RATE_CALLS,  /* stacks of slow calls, likewise, or whose thread had another pending */
+	COUNT_NO_USE,      /* calls on files and locks that found no room in the table */
+	COUNT_UNWOKEN,     /* threads that ran again without a waking that was seen */
+	COUNT_UNMATCHED,   /* exits of calls whose entry was not seen, though their thread was */
+	COUNT_COMPAT,      /* 32-bit calls */
 	COUNT_WAITS,
 	COUNT_STACKS,
 	COUNT_RUNS, /* runs of the programs, and of every 64th the time */
 	COUNT_TIMED_RUNS,
 	COUNT_TIMED_NS,
-	COUNT_URING, /* io_uring requests of the target */
+	COUNT_URING,    /* io_uring requests of the target */
+	COUNT_NO_URING, /* of these, those that found no room in their table */
 	COUNTERS,
 };
 
@@ -144,11 +151,14 @@ enum record_kind {
 	RECORD_STACK = 1,
 	RECORD_CALL = 2,
 	RECORD_BOOK = 3,
+	RECORD_WAKER = 4, /* a stack_record: tid and tgid are the waker's, waker_tid is whom it woke */
 };
 
 #define KERNEL_IPS 64
 #define USER_REGS  17 /* ax bx cx dx si di bp sp ip r8..r15, as the kernel's perf_regs.h orders them */
 #define REGS_MASK  0xff01ffull
+#define REG_BX     1
+#define REG_DI     5
 #define REG_SP     7
 #define REG_IP     8
 #define TEXT_BYTES 128
@@ -168,8 +178,70 @@ struct stack_record {
 	u32 is_compat;
 	u32 is_last; /* the wait still lasts, at the end of the window */
 	char waker[COMM_LENGTH];
+	s32 waker_tgid;
+	u32 reserved;
+	u64 woken_ns;
+	u64 call_end_ns; /* it is the stack of a slow call too, which ended then; 0: it is not */
+	u64 call_ns;     /* how long that took */
 	u64 regs[USER_REGS];
 	u64 kernel_ips[KERNEL_IPS];
+};
+
+/* ---- files, pipes, sockets and locks ---- */
+
+enum use_kind {
+	USE_NONE = 0,
+	USE_FILE, /* anything that has a descriptor */
+	USE_LOCK, /* inode: the address of the futex */
+};
+
+/* All descriptors of a process on one inode fall together. What has no inode of its own (epoll, eventfd) is told by its operations. */
+struct use_key {
+	u32 tgid;
+	u32 kind; /* enum use_kind */
+	u64 inode;
+	u64 operations;
+	u64 number;
+};
+
+#define USES           16384u
+#define USE_PARTS      16u /* folders of a path that are kept from the innermost, and mounts on the way */
+#define USE_PART_BYTES 48u
+#define USE_ACCEPTED   1u
+#define USE_LISTENS    2u
+#define USE_ROOTED     4u /* the parts reach the root */
+
+struct use_value {
+	u64 reads, writes, syncs, others, errors;
+	u64 read_bytes, written_bytes, small;
+	u64 total_ns, blocked_ns, max_ns;
+	u64 last_ns; /* when it was used last */
+	u32 mode;    /* of its inode */
+	u32 flags;
+	u32 family, type;
+	u32 local_port, remote_port;
+	u8 local[16], remote[16];
+	u32 part_count;
+	u32 reserved;
+	char parts[USE_PARTS][USE_PART_BYTES]; /* of a path; of a unix socket one that is longer */
+};
+
+/* What is to be done with a call, by key. */
+#define CALL_ACCEPTS 1u /* its result is a descriptor that was accepted */
+#define CALL_RENAMES 2u /* its descriptor says something else from now on */
+#define CALL_EXECS   4u /* what its text says is gone when it returns */
+#define CALL_SMALL   64u
+
+struct call_info {
+	u8 text; /* 1 + the argument that points to a text or to data; 0: none */
+	u8 io;   /* r, w, s, o: it works on the descriptor args[0]; l: on the lock there; 0: on none */
+	u8 flags;
+	u8 reserved;
+};
+
+struct uring_key {
+	u32 tgid;
+	u32 operation;
 };
 
 struct call_record {
@@ -187,6 +259,7 @@ struct call_record {
 	u32 text_bytes; /* 0: none */
 	u32 text_arg;
 	u32 reserved;
+	struct use_key use; /* what it worked on */
 	char waker[COMM_LENGTH];
 	char text[TEXT_BYTES];
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Stacks of waits, and slow calls. When a thread is about to run again after a long wait, its kernel stack is still that of the
+ * Stacks of waits, of who ended them, and of slow calls. When a thread is about to run again after a long wait, its kernel stack is still that of the
  * wait, and is taken there; its user stack lies in another address space, so the thread takes it itself, before it returns to its
  * own code (bpf_task_work, Linux 6.18). Included once, by programs.bpf.c.
  */
@@ -92,9 +92,9 @@ static always_inline void copy_regs(__u64 *to, const struct pt_regs *regs)
 }
 
 /* A second's stacks are spread over it; what was saved up lasts for a tenth of a second. */
-static always_inline bool is_paid(__u64 now)
+static always_inline bool is_paid(__u64 *account, __u64 now)
 {
-	__u64 credit = stack_credit_ns;
+	__u64 credit = *account;
 
 	if (credit + 100000000ull < now) {
 		credit = now - 100000000ull;
@@ -102,7 +102,7 @@ static always_inline bool is_paid(__u64 now)
 	if (credit > now) {
 		return false;
 	}
-	stack_credit_ns = credit + stack_gap_ns;
+	*account = credit + stack_gap_ns;
 	return true;
 }
 
@@ -180,8 +180,13 @@ static always_inline void fill_stack(struct stack_record *record, struct slot *s
 	record->key = slot->wait_key;
 	record->cause = slot->wait_cause;
 	record->waker_tid = slot->waker_tid;
+	record->waker_tgid = slot->waker_tgid;
+	record->woken_ns = slot->waker_tid ? slot->woken_ns : 0;
+	record->call_end_ns = 0;
+	record->call_ns = 0;
 	record->is_compat = is_compat(task);
 	record->is_last = 0;
+	record->reserved = 0;
 	copy_comm(record->waker, slot->waker);
 	bytes = bpf_get_task_stack(task, record->kernel_ips, sizeof(record->kernel_ips), 0);
 	record->kernel_count = bytes > 0 ? bytes / sizeof(__u64) : 0;
@@ -247,7 +252,7 @@ static always_inline void stack_take(struct slot *slot, struct task_struct *task
 		work->record.runnable_ns += runnable_ns;
 		return;
 	}
-	if (!is_paid(now)) {
+	if (!is_paid(&stack_credit_ns, now)) {
 		count(COUNT_RATE, 1);
 		count(COUNT_RATE_NS, blocked_ns + runnable_ns);
 		return;
@@ -328,66 +333,118 @@ static always_inline void stack_of_sleeper(struct slot *slot, struct task_struct
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 
-/* ---- slow calls ---- */
+/* ---- of a thread that runs: its user stack as far as two pages ---- */
 
-/* What a pointer argument points to, of those calls where that says more than its address. */
-static always_inline void read_text(struct call_record *record)
+#define LIVE_BYTES 8192u
+
+struct live_record {
+	struct stack_record head;
+	__u8 stack[LIVE_BYTES];
+};
+
+static always_inline void copy_live(struct live_record *record, struct task_struct *task)
 {
-	__u32 key = record->key;
-	__u8 *which = bpf_map_lookup_elem(&text_args, &key);
-	__u64 address;
-	__u32 bytes;
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u64 sp = regs->sp;
+	__u32 first = PAGE - (sp & (PAGE - 1));
 
-	record->text_bytes = 0;
-	record->text_arg = 0;
-	if (!which || *which == 0) {
+	copy_regs(record->head.regs, regs);
+	record->head.is_compat = is_compat(task);
+	record->head.stack_bytes = 0;
+	if (record->head.is_compat || first > PAGE ||
+	    bpf_probe_read_user(record->stack, first, (void *)sp) != 0) {
 		return;
 	}
-	record->text_arg = *which - 1;
-	if (*which == 1) {
-		address = record->args[0];
-	} else if (*which == 2) {
-		address = record->args[1];
-	} else {
-		return;
-	}
-	bytes = PAGE - (address & (PAGE - 1));
-	if (bytes > TEXT_BYTES) {
-		bytes = TEXT_BYTES;
-	}
-	if (address && bpf_probe_read_user(record->text, bytes, (void *)address) == 0) {
-		record->text_bytes = bytes;
+	record->head.stack_bytes = first;
+	if (bpf_probe_read_user(record->stack + first, PAGE, (void *)(sp + first)) == 0) {
+		record->head.stack_bytes = first + PAGE;
 	}
 }
 
-static always_inline void slow_call(struct slot *slot, struct pt_regs *regs, long result, __u64 duration_ns)
+/* Who ends a long wait, in the middle of doing it. Its own stack is known here and nowhere else. */
+static always_inline void waker_stack(void *ctx, const struct slot *slot, struct task_struct *waker,
+				      __u64 now)
 {
-	struct call_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	struct live_record *record;
+	long bytes;
 
-	if (!record) {
-		count(COUNT_RING_CALLS, 1);
+	if (!is_paid(&waker_credit_ns, now)) {
+		count(COUNT_RATE_WAKERS, 1);
 		return;
 	}
-	record->kind = RECORD_CALL;
-	record->tid = slot->tid;
-	record->tgid = slot->tgid;
-	record->key = slot->call_key;
-	record->time_ns = slot->call_ns;
-	record->duration_ns = duration_ns;
-	record->blocked_ns = slot->call_blocked_ns;
-	record->runnable_ns = slot->call_runnable_ns;
-	record->result = result;
-	record->args[0] = slot->call_key >= KEY_COMPAT ? regs->bx : regs->di;
-	record->args[1] = slot->call_key >= KEY_COMPAT ? regs->cx : regs->si;
-	record->args[2] = regs->dx;
-	record->args[3] = slot->call_key >= KEY_COMPAT ? regs->si : regs->r10;
-	record->args[4] = slot->call_key >= KEY_COMPAT ? regs->di : regs->r8;
-	record->args[5] = slot->call_key >= KEY_COMPAT ? regs->bp : regs->r9;
-	record->waker_tid = slot->call_blocked_ns ? slot->waker_tid : 0;
-	read_text(record);
-	record->reserved = 0;
-	copy_comm(record->waker, slot->waker);
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		count(COUNT_RING_WAKERS, 1);
+		return;
+	}
+	__builtin_memset(&record->head, 0, sizeof(record->head));
+	record->head.kind = RECORD_WAKER;
+	record->head.tid = waker->pid;
+	record->head.tgid = waker->tgid;
+	record->head.waker_tid = slot->tid;
+	record->head.time_ns = now;
+	record->head.blocked_ns = slot->wait_blocked_ns;
+	read_comm(record->head.waker, waker);
+	bytes = bpf_get_stack(ctx, record->head.kernel_ips, sizeof(record->head.kernel_ips), 0);
+	record->head.kernel_count = bytes > 0 ? bytes / sizeof(__u64) : 0;
+	if (!(waker->flags & PF_KTHREAD) && is_tracked(waker->tgid)) {
+		copy_live(record, waker);
+	}
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
+
+/* ---- of a call that was slow, at its end ---- */
+
+static always_inline void call_stack_now(struct work *work, struct task_struct *task)
+{
+	struct live_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+
+	if (!record) {
+		count(COUNT_RATE_CALLS, 1);
+		return;
+	}
+	bpf_probe_read_kernel(&record->head, sizeof(record->head), &work->record);
+	copy_live(record, task);
 	bpf_ringbuf_submit(record, ring_flags());
+}
+
+/* Its last wait's stack is on its way, and is this call's too; else it kept the CPU, or waited shorter. */
+static always_inline void call_stack(struct slot *slot, struct task_struct *task, __u64 duration_ns,
+				     __u64 now)
+{
+	__u32 at = slot->tid & (WORKS - 1);
+	struct work *work = bpf_map_lookup_elem(&works, &at);
+
+	if (!work) {
+		return;
+	}
+	if (work->tid != slot->tid) {
+		if (!is_paid(&stack_credit_ns, now) ||
+		    __sync_val_compare_and_swap(&work->tid, 0, slot->tid) != 0) {
+			count(COUNT_RATE_CALLS, 1);
+			return;
+		}
+		__builtin_memset(&work->record, 0, sizeof(work->record));
+		work->record.kind = RECORD_STACK;
+		work->record.tid = slot->tid;
+		work->record.tgid = slot->tgid;
+		work->record.key = slot->call_key;
+		work->record.is_compat = is_compat(task);
+		work->record.time_ns = now;
+		work->record.call_end_ns = now;
+		work->record.call_ns = duration_ns;
+		if (!with_task_work) {
+			call_stack_now(work, task);
+			work->tid = 0;
+		} else if (bpf_task_work_schedule_resume_impl(task, &work->work, &works, take_user_stack,
+							      0) != 0) {
+			count(COUNT_RATE_CALLS, 1);
+			work->tid = 0;
+		}
+		return;
+	}
+	work->record.call_end_ns = now;
+	work->record.call_ns = duration_ns;
 }
 
 #endif

@@ -32,6 +32,8 @@ __u64 group_id = 0;      /* of the control group; another one after a restart */
 __u32 cells_used = 0;    /* set to what is reserved when they are loaded */
 __u32 groups_used = 0;
 __u64 stack_credit_ns = 0; /* the time up to which stacks have been paid for */
+__u64 waker_credit_ns = 0; /* likewise of wakers' */
+__u64 uses_made = 0;       /* entries of the table of files and locks that were ever made */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -79,13 +81,13 @@ struct {
 	__type(value, struct bpf_cell);
 } cells SEC(".maps");
 
-/* By key: 1 + the argument that points to a text or to data; 0: none. */
+/* By key. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, KEY_COUNT);
 	__type(key, __u32);
-	__type(value, __u8);
-} text_args SEC(".maps");
+	__type(value, struct call_info);
+} infos SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -137,20 +139,25 @@ struct {
 #define THREAD_BYTES 16384u /* of a kernel stack on x86-64 */
 
 /*
- * Whether this runs in an interrupt that fell upon `task`: interrupts have stacks of their own, and the arguments of a program lie on
- * the stack. (preempt_count would say it, but its place differs between kernels.) The address goes through a map, because the verifier
- * lets nobody compare it otherwise.
+ * Whether this runs in an interrupt that fell upon `task`: in the kernel's code interrupts have stacks of their own, and the arguments of
+ * a program lie on the stack; in the program's own code they run on the thread's, which then is in no system call. (preempt_count would
+ * say it, but its place differs between kernels.) The address goes through a map, because the verifier lets nobody compare it otherwise.
  */
 static always_inline bool in_interrupt(const void *ctx, struct task_struct *task)
 {
 	__u32 zero = 0;
 	volatile __u64 *at = bpf_map_lookup_elem(&where, &zero);
+	struct pt_regs *regs;
 
 	if (!at) {
 		return false;
 	}
 	*at = (__u64)ctx;
-	return *at - (__u64)task->stack >= THREAD_BYTES;
+	if (*at - (__u64)task->stack >= THREAD_BYTES) {
+		return true;
+	}
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	return !(task->flags & (PF_KTHREAD | PF_EXITING)) && (long)regs->orig_ax < 0;
 }
 
 /* ---- the set of processes ---- */
