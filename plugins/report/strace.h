@@ -11,14 +11,42 @@
 
 #include <profcore/profcore.h>
 
+#include "lib/profile.h"
 #include "lib/syscalls.h"
 #include "lib/text.h"
 
-/** Everything but the stacks. */
-void strace_print(struct syscalls_model *model, struct text *to);
+/** The stacks of one artifact, with the stack of each sample by its time and thread. */
+struct strace_sampled {
+	struct profile *profile; /* NULL: there is none */
+	struct strace_sample *samples;
+	uint32_t count;
+};
 
-/** The heaviest stacks of a profcore.stacks/1 artifact of the same stage. Returns 0 or PFC_ENOMEM. */
-int strace_print_stacks(const struct syscalls_model *model, const struct pfc_reader *stacks, struct text *to);
+/** What the same stage took besides. */
+struct strace_links {
+	struct strace_sampled off_cpu; /* of waits */
+	struct strace_sampled wakers;  /* of who ended them */
+	struct strace_sampled slow;    /* of slow calls */
+};
+
+/** Read them; what is not there stays empty. Returns 0 or PFC_ENOMEM. Finish it whatever it returns. */
+int strace_links_read(struct strace_links *links, const struct pfc_host *host, const char *producer);
+void strace_links_finish(struct strace_links *links);
+
+/** The stack of the sample with this time and thread; 0: there is none. */
+uint32_t strace_stack_at(const struct strace_sampled *from, uint64_t time_ns, int32_t tid);
+/** "inner < caller < ...": the program's own functions on it, else those of its libraries. Returns how many. */
+unsigned strace_add_way(const struct strace_sampled *from, uint32_t stack, unsigned most, struct text *to);
+
+/** Everything but the stacks. Returns 0 or PFC_ENOMEM. */
+int strace_print(struct syscalls_model *model, const struct strace_links *links, struct text *to);
+
+/** Long waits for locks, by who waits where and who ends it where. Returns 0 or PFC_ENOMEM. */
+int strace_add_long_waits(const struct syscalls_model *model, const struct strace_links *links,
+			  struct text *to);
+
+/** The heaviest stacks of waits. Returns 0 or PFC_ENOMEM. */
+int strace_print_stacks(struct profile *profile, struct text *to);
 
 /** Write the document `strace` of the artifact at port `syscalls`. Returns 0 or what host->fail gave. */
 int32_t strace_report(const struct pfc_host *host, const struct pfc_reader *reader);

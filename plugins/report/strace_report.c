@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* The document `strace`: traffic with the host. */
-#include "strace.h"
-
-#include <string.h>
+#include "strace_words.h"
 
 #include <profcore/status.h>
 
-/* The stacks that the same stage took; NULL when it took none. */
-static const struct pfc_reader *find_stacks(const struct pfc_host *host, const char *producer)
+int strace_print(struct syscalls_model *model, const struct strace_links *links, struct text *to)
 {
-	for (uint32_t i = 0; i < host->input_count(host->ctx, "offcpu"); i++) {
-		struct pfc_artifact about = { .struct_size = sizeof(about) };
-		const struct pfc_reader *reader;
+	int status;
 
-		if (host->input(host->ctx, "offcpu", i, &reader) == PFC_OK &&
-		    reader->describe(reader->ctx, &about) == PFC_OK &&
-		    strcmp(about.producer, producer) == 0) {
-			return reader;
-		}
+	strace_add_head(model, to);
+	strace_add_calls(model, to);
+	strace_add_call_waits(model, to);
+	strace_add_other_waits(model, to);
+	status = strace_add_long_waits(model, links, to);
+	strace_add_slow(model, links, to);
+	strace_add_files(model, to);
+	strace_add_books(model, to);
+	if (status == PFC_OK && links->off_cpu.profile) {
+		status = strace_print_stacks(links->off_cpu.profile, to);
 	}
-	return NULL;
+	return status;
 }
 
 static int write_document(const struct pfc_host *host, struct text *text)
@@ -49,7 +49,7 @@ int32_t strace_report(const struct pfc_host *host, const struct pfc_reader *read
 					.run_id = host->text(host->ctx, PFC_TEXT_RUN_ID),
 					.rows = (uint32_t)pfc_option_int(host, "rows", 40) };
 	struct pfc_window window = { .struct_size = sizeof(window) };
-	const struct pfc_reader *stacks;
+	struct strace_links links = { 0 };
 	struct text text = { 0 };
 	int status = reader->describe(reader->ctx, &model.about);
 
@@ -61,14 +61,16 @@ int32_t strace_report(const struct pfc_host *host, const struct pfc_reader *read
 		status = syscalls_read(&model);
 	}
 	if (status == PFC_OK) {
-		strace_print(&model, &text);
-		stacks = find_stacks(host, model.about.producer);
-		status = stacks ? strace_print_stacks(&model, stacks, &text) : PFC_OK;
+		status = strace_links_read(&links, host, model.about.producer);
+	}
+	if (status == PFC_OK) {
+		status = strace_print(&model, &links, &text);
 	}
 	if (status == PFC_OK) {
 		status = write_document(host, &text);
 	}
 	text_finish(&text);
+	strace_links_finish(&links);
 	syscalls_finish(&model);
 	return status == PFC_OK ? PFC_OK : fail(host, status);
 }

@@ -76,26 +76,18 @@ static void add_stacks(const struct profile *profile, const struct calltree *tre
 	}
 }
 
-int strace_print_stacks(const struct syscalls_model *model, const struct pfc_reader *stacks, struct text *to)
+int strace_print_stacks(struct profile *profile, struct text *to)
 {
-	struct profile_options options = { .seed = model->t0_ns };
 	struct calltree_options shape = { .order = CALLTREE_BY_WEIGHT };
 	struct calltree tree = { 0 };
-	struct profile *profile;
-	int status = profile_read(stacks, &options, &profile);
+	int status = PFC_OK;
 
-	if (status == PFC_ENOENT) {
-		return PFC_OK;
-	}
-	if (status == PFC_OK && profile->samples) {
+	if (profile->samples) {
 		status = calltree_build(profile, &shape, &tree);
 		if (status == PFC_OK) {
 			add_stacks(profile, &tree, to);
 		}
 		calltree_finish(&tree);
-		profile_destroy(profile);
-	} else if (status == PFC_OK) {
-		profile_destroy(profile);
 	}
 	return status;
 }

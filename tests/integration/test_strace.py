@@ -291,7 +291,7 @@ def test_too_few_slots_are_told(tmp):
         crowd.kill()
         crowd.wait()
     assert run.lost["no_thread_slot"] > 0, run.lost
-    assert 1000 <= len(run.tables["threads"]) <= 1024, len(run.tables["threads"])
+    assert 900 <= len(run.tables["threads"]) <= 1024, len(run.tables["threads"])
 
 
 def test_beside_cpu_samples(tmp):
