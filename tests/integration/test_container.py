@@ -31,6 +31,30 @@ def test_by_name_with_load_on_the_published_port(tmp):
         check_in("hash_rounds", (tmp / "runs" / "latest" / "report.txt").read_text())
 
 
+def test_strace_by_name_alone(tmp):
+    """profcore strace 2 --container NAME: what its threads wait for, with the stack."""
+    with run_backend("--work-us", "3000") as container:
+        port = container.port(8080)
+        wait_http("127.0.0.1", port)
+        load = subprocess.Popen([shutil.which("python3"), "-c",
+                                 "import sys, threading, time, urllib.request\n"
+                                 "end = time.time() + 6\n"
+                                 "def ask():\n"
+                                 "    while time.time() < end: urllib.request.urlopen(sys.argv[1]).read()\n"
+                                 "for _ in range(3): threading.Thread(target=ask).start()",
+                                 f"http://127.0.0.1:{port}/slow?mode=lock"], stderr=subprocess.DEVNULL)
+        try:
+            profcore("strace", "2", "--container", container.name, "--set", f"run.output={tmp}/runs", cwd=tmp, env=docker_env.engine().env(),
+                     timeout=60).ok()
+        finally:
+            load.kill()
+            load.wait()
+        text = (tmp / "runs" / "latest" / "strace.txt").read_text()
+        check_in("bpf: counted in the kernel", text)
+        check_in("waits in rebuild_cache < ", text)
+        check_in("woken by ", text)
+
+
 def test_without_frame_pointers(tmp):
     with run_backend(nofp=True) as container:
         port = container.port(8080)

@@ -52,7 +52,11 @@ class Run:
 
     def stacks(self):
         """(names, weight, tid) of each sample."""
-        shown = profcore_json("artifact", "show", self.folder, "strace.stacks", "--json")["tables"]
+        return [sample[:3] for sample in self.samples("stacks")]
+
+    def samples(self, port):
+        """(names, weight, tid, time) of each sample."""
+        shown = profcore_json("artifact", "show", self.folder, f"strace.{port}", "--json")["tables"]
         strings = [row["text"] for row in shown["strings"]]
         names = {}
         for row in shown["frames"]:
@@ -60,7 +64,7 @@ class Run:
         chains = [()]
         for row in shown["stacks"][1:]:
             chains.append(tuple(reversed(names.get(row["location"], ["?"]))) + chains[row["parent"]])
-        return [(chains[row["stack"]], row["weight"], row["tid"]) for row in shown["samples"]]
+        return [(chains[row["stack"]], row["weight"], row["tid"], row["time"]) for row in shown["samples"]]
 
     def truth(self):
         """What a launched program printed."""
@@ -197,6 +201,79 @@ def test_a_thread_that_never_wakes_has_a_stack(tmp):
     finally:
         sleeper.kill()
         sleeper.wait()
+
+
+# ---- who ended it, and what was slow ----
+
+
+def test_wakers_leave_their_stack(tmp):
+    """In code without frame pointers: who gave the lock or the byte back, and where; a sleep is ended by nobody."""
+    run = Run(tmp, command(harness.workload("waits-nofp"), 40), "min_wait = 1ms", "[plugin:report]", cwd=tmp)
+    chains = {}
+    for chain, weight, tid, time_ns in run.samples("wakers"):
+        chains[time_ns, tid] = chain
+    waits = run.tables["long_waits"]
+    assert len(waits) >= 100, len(waits)
+    ended = [row for row in waits if row["waker_tid"] > 0]
+    found = [chains.get((row["woken"], row["waker_tid"])) for row in ended]
+    assert sum(chain is not None for chain in found) >= 0.99 * len(ended), (len(ended), run.lost)
+    locks = [chain for row, chain in zip(ended, found) if row["name"] == "futex" and chain]
+    reads = [chain for row, chain in zip(ended, found) if row["name"] == "read" and chain]
+    assert sum("hold_lock" in chain for chain in locks) >= 20, locks[:3]
+    assert sum("answer" in chain or "fetch" in chain for chain in reads) >= 0.95 * len(reads) > 20, reads[:3]
+    assert not any("BPF" in name for chain in found if chain for name in chain[:3]), found[0]
+    assert all(row["lock"] for row in waits if row["name"] == "futex"), waits
+    sleeps = [row for row in waits if row["name"] == "clock_nanosleep" and row["waker_tid"] > 0]
+    assert len(sleeps) <= 2, f"a timer is nobody's doing: {sleeps[:3]}"
+    text = (run.folder / "strace.txt").read_text()
+    assert re.search(r"waits in fetch < main.*\n +woken by .*\n +in answer", text), text
+
+
+def test_slow_calls_have_their_stack(tmp):
+    """Each row joins with a sample by its end and its thread, also where it kept the CPU; execve keeps its path."""
+    run = Run(tmp, command("/bin/sh", "-c", f"'{harness.workload('waits')} 10; exec /bin/true'"), "calls = all\nslow = 500us",
+              "[plugin:report]", cwd=tmp)
+    at = {(time_ns, tid): (chain, weight) for chain, weight, tid, time_ns in run.samples("slow")}
+    slow = [row for row in run.tables["slow"] if row["name"] in ("clock_nanosleep", "read")
+            and row["duration_ns"] > 2e6 and row["target"].startswith(("", "pipe:"))]
+    joined = [(row, *at[row["time"] + row["duration_ns"], row["tid"]]) for row in slow
+              if (row["time"] + row["duration_ns"], row["tid"]) in at]
+    assert len(joined) >= 0.98 * len(slow) >= 20, (len(joined), len(slow))
+    assert all(weight == row["duration_ns"] for row, _, weight in joined)
+    naps = [chain for row, chain, _ in joined if row["name"] == "clock_nanosleep"]
+    assert all(set(WAITS + ("hold_lock", "answer")) & set(chain) for chain in naps), naps[:3]
+    assert all("do_syscall_64" in chain for chain in naps), naps[:1]
+    check_in(" in ", (run.folder / "strace.txt").read_text())
+
+
+def test_exec_keeps_its_path(tmp):
+    run = Run(tmp, command("/bin/sh", "-c", "'exec /bin/true'"), "calls = all\nslow = 0")
+    paths = [row["arguments"] for row in run.tables["slow"] if row["name"] == "execve"]
+    assert any(text.startswith('"/bin/true"') for text in paths), paths
+
+
+def test_requests_of_io_uring_are_counted(tmp):
+    """They are no system calls: by operation, and in the text."""
+    run = Run(tmp, command(harness.workload("rings"), 100), "calls = all", "[plugin:report]", code=None)
+    if run.result.code == 1 and "77" in run.result.err:
+        harness.skip("io_uring", "the kernel lets nobody make a ring")
+    assert {row["name"]: row["requests"] for row in run.tables["rings"]} == {"nop": 100, "read": 50}, run.tables["rings"]
+    assert run.facts["io_uring_ops"] == 150, run.facts
+    assert run.total("calls", "io_uring_enter") == 150
+    check_in("150", (run.folder / "strace.txt").read_text())
+
+
+def test_more_processes_than_there_is_room(tmp):
+    """All are counted, the last of them together, and the text says so."""
+    script = tmp / "many"
+    script.write_text("#!/bin/sh\ni=0; while [ $i -lt 1100 ]; do /bin/true; i=$((i+1)); done\n")
+    script.chmod(0o755)
+    run = Run(tmp, command(script), "calls = all", "[plugin:report]", duration="60s")
+    assert run.total("calls", "execve") == 1101, run.total("calls", "execve")
+    assert run.facts["processes_together"] > 50, run.facts
+    assert sum(row["calls"] for row in run.tables["calls"] if row["pid"] == 0 and row["name"] == "execve") > 50
+    assert len(run.tables["threads"]) == 1101, len(run.tables["threads"])
+    check_in("summed up under pid 0", (run.folder / "strace.txt").read_text())
 
 
 # ---- who is traced ----

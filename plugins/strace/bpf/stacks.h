@@ -385,7 +385,8 @@ static always_inline void waker_stack(void *ctx, const struct slot *slot, struct
 	record->head.time_ns = now;
 	record->head.blocked_ns = slot->wait_blocked_ns;
 	read_comm(record->head.waker, waker);
-	bytes = bpf_get_stack(ctx, record->head.kernel_ips, sizeof(record->head.kernel_ips), 0);
+	/* without the two innermost frames, which are those of BPF itself */
+	bytes = bpf_get_stack(ctx, record->head.kernel_ips, sizeof(record->head.kernel_ips), 2);
 	record->head.kernel_count = bytes > 0 ? bytes / sizeof(__u64) : 0;
 	if (!(waker->flags & PF_KTHREAD) && is_tracked(waker->tgid)) {
 		copy_live(record, waker);
