@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "bpf/shared.h"
+#include "fds.h"
 #include "tracer.h"
 
 struct programs; /* the skeleton that bpftool makes */
@@ -40,6 +41,9 @@ struct bpf_state {
 	uint64_t records;
 	uint64_t uses_retired; /* entries of files and locks that were moved into the account already */
 	uint64_t retire_ns;    /* when that may be done next */
+	uint64_t ports[FDS_PORTS_WORDS]; /* listened on in the network of ports_pid, at ports_ns */
+	uint64_t ports_ns;
+	int32_t ports_pid;
 	int failed;            /* what tracer_... returned in a callback of the ring */
 };
 

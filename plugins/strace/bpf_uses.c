@@ -14,6 +14,7 @@
 
 #define IDLE_NS   250000000ull /* unused for so long, nothing in the kernel still adds to it */
 #define RETIRE_NS 200000000ull
+#define PORTS_NS  1000000000ull
 
 static int map_fd(const struct bpf_map *map)
 {
@@ -34,10 +35,25 @@ static void end_text(uint32_t family, const unsigned char address[16], uint32_t 
 	snprintf(to, to_bytes, is_6 ? "[%s]:%u" : "%s:%u", text, port);
 }
 
-static void inet_name(const struct use_key *key, const struct use_value *use, char *to, size_t to_bytes)
+/* Looked up once a second for a process: there may be thousands of connections. */
+static bool was_listened_on(struct bpf_state *state, int32_t pid, uint32_t port)
+{
+	uint64_t now_ns = state->tracer->host->now(state->tracer->host->ctx);
+
+	if (state->ports_pid != pid || now_ns > state->ports_ns + PORTS_NS) {
+		fds_listening(pid, state->ports);
+		state->ports_pid = pid;
+		state->ports_ns = now_ns;
+	}
+	return port < 65536 && (state->ports[port / 64] >> port % 64 & 1);
+}
+
+static void inet_name(struct bpf_state *state, const struct use_key *key, const struct use_value *use,
+		      char *to, size_t to_bytes)
 {
 	const char *label = use->type == SOCK_STREAM ? "TCP" : use->type == SOCK_DGRAM ? "UDP" : "RAW";
 	char local[64], remote[64];
+	bool is_accepted;
 
 	end_text(use->family, use->local, use->local_port, local, sizeof(local));
 	end_text(use->family, use->remote, use->remote_port, remote, sizeof(remote));
@@ -46,18 +62,20 @@ static void inet_name(const struct use_key *key, const struct use_value *use, ch
 			 local);
 		return;
 	}
-	snprintf(to, to_bytes, "%s %s%s%s", label, local, use->flags & USE_ACCEPTED ? "<-" : "->", remote);
-	if (!(use->flags & USE_ACCEPTED) && use->type == SOCK_STREAM) {
-		fds_turn_arrow((int32_t)key->tgid, to); /* it may have been accepted before the window */
-	}
+	/* it may have been accepted before the window */
+	is_accepted =
+		use->flags & USE_ACCEPTED ||
+		(use->type == SOCK_STREAM && was_listened_on(state, (int32_t)key->tgid, use->local_port));
+	snprintf(to, to_bytes, "%s %s%s%s", label, local, is_accepted ? "<-" : "->", remote);
 }
 
-static void socket_name(const struct use_key *key, const struct use_value *use, char *to, size_t to_bytes)
+static void socket_name(struct bpf_state *state, const struct use_key *key, const struct use_value *use,
+			char *to, size_t to_bytes)
 {
 	const char *path = use->parts[0];
 
 	if (use->family == AF_INET || use->family == AF_INET6) {
-		inet_name(key, use, to, to_bytes);
+		inet_name(state, key, use, to, to_bytes);
 	} else if (use->family == AF_UNIX && use->part_count) {
 		snprintf(to, to_bytes, "unix:%s%.107s", path[0] ? "" : "@", path[0] ? path : path + 1);
 	} else {
@@ -92,12 +110,13 @@ static void path_name(const struct use_value *use, char *to, size_t to_bytes)
 	}
 }
 
-static void use_name(const struct use_key *key, const struct use_value *use, char *to, size_t to_bytes)
+static void use_name(struct bpf_state *state, const struct use_key *key, const struct use_value *use,
+		     char *to, size_t to_bytes)
 {
 	if (key->kind == USE_LOCK) {
 		snprintf(to, to_bytes, "futex 0x%llx", (unsigned long long)key->inode);
 	} else if (S_ISSOCK(use->mode)) {
-		socket_name(key, use, to, to_bytes);
+		socket_name(state, key, use, to, to_bytes);
 	} else if (S_ISFIFO(use->mode)) {
 		snprintf(to, to_bytes, "pipe:[%llu]", (unsigned long long)key->number);
 	} else {
@@ -113,7 +132,7 @@ bool bpf_use_name(struct bpf_state *state, const struct use_key *key, char *to, 
 	    bpf_map_lookup_elem(map_fd(state->programs->maps.uses), key, &use) != 0) {
 		return false;
 	}
-	use_name(key, &use, to, to_bytes);
+	use_name(state, key, &use, to, to_bytes);
 	return to[0] != '\0';
 }
 
@@ -127,7 +146,7 @@ static int keep_use(struct bpf_state *state, const struct use_key *key, const st
 	if (use->reads + use->writes + use->syncs + use->others == 0) {
 		return PFC_OK;
 	}
-	use_name(key, use, name, sizeof(name));
+	use_name(state, key, use, name, sizeof(name));
 	file = account_file(state->tracer->account, (int32_t)key->tgid, name);
 	if (!file) {
 		return PFC_ENOMEM;

@@ -43,7 +43,9 @@ uint64_t fds_failed(const struct fds *fds);
  */
 int fds_socket_name(const char *net_folder, uint64_t inode, char to[FDS_NAME_BYTES]);
 
-/** "TCP here->there" becomes "TCP here<-there" where the process's network listens on the port here: it was accepted. */
-void fds_turn_arrow(int32_t pid, char *name);
+#define FDS_PORTS_WORDS (65536 / 64)
+
+/** The TCP ports that are listened on in the process's network, a bit each: a socket whose local port it is was accepted. */
+void fds_listening(int32_t pid, uint64_t ports[FDS_PORTS_WORDS]);
 
 #endif
