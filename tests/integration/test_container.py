@@ -10,7 +10,7 @@ import time
 
 import docker_env
 import harness
-from containers import BUSY, INSIDE, backend_image, config, profile, report, run_backend, start, target_json, wait_http
+from containers import BUSY, INSIDE, backend_image, config, in_window, profile, report, run_backend, target_json, wait_http
 from harness import check_in, profcore
 
 
@@ -76,7 +76,7 @@ def test_other_ways_to_say_it(tmp):
                 {"compose-service": "web", "compose-project": "forum"}, {"cgroup": folder},
                 {"container": container.name, "process": "sh"}]
         for way in ways:
-            profile(tmp, way, seconds=1).ok()
+            profile(tmp, way, seconds=0.4).ok()
             assert target_json(tmp)["pid"] == container.pid, way
             assert target_json(tmp)["pid"] != other.pid
 
@@ -84,7 +84,7 @@ def test_other_ways_to_say_it(tmp):
 def test_system_sees_all_containers(tmp):
     engine = docker_env.engine()
     with engine.run(engine.base_image(), "sh", "-c", BUSY) as one:
-        profile(tmp, {"system": "yes"}, seconds=2).ok()
+        profile(tmp, {"system": "yes"}, seconds=1).ok()
         found = target_json(tmp)
         assert found["kind"] == "system" and found["process_count"] > 3, found["process_count"]
         check_in("sh", report(tmp))
@@ -94,8 +94,8 @@ def test_system_sees_all_containers(tmp):
 def test_entered_from_outside_is_sampled(tmp):
     engine = docker_env.engine()
     with engine.run(engine.base_image(), "sleep", "600") as container:
-        late = start(container.exec, "perl", "-e", "my $i = 0; $i++ while $i < 30000000;", after=1.0)
-        profile(tmp, {"container": container.name}, seconds=5).ok()
+        late = in_window(tmp, container.exec, "perl", "-e", "my $i = 0; $i++ while $i < 30000000;", after=0.2)
+        profile(tmp, {"container": container.name}, seconds=3).ok()
         late.join()
         check_in("perl", report(tmp))
 
@@ -108,7 +108,7 @@ def test_resolves_its_own_files(tmp):
     options = [["--read-only"], ["--network", "none"], ["--read-only", "--cap-drop", "ALL", "--user", "65534:65534"]]
     for more in options:
         with engine.run(hard, "/split", "60", options=more) as container:
-            profile(tmp, {"container": container.name}, seconds=1).ok()
+            profile(tmp, {"container": container.name}, seconds=0.5).ok()
             check_in("burn_", report(tmp))
     with engine.run(engine.base_image(), "sleep", "600") as container:
         engine.docker("cp", split, f"{container.id}:/gone").ok()
@@ -129,7 +129,7 @@ def test_static_binary(tmp):
     if built.code != 0:
         harness.skip("tool", f"{compiler} does not link statically: {built.err[-200:]}")
     with engine.run(engine.image_of("static", {"/static": tmp / "static"}), "/static") as container:
-        profile(tmp, {"container": container.name}, seconds=1).ok()
+        profile(tmp, {"container": container.name}, seconds=0.5).ok()
         check_in("burn_static", report(tmp))
 
 
