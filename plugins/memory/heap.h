@@ -65,6 +65,7 @@ struct heap {
 	uint64_t period_bytes;
 	uint64_t t0_ns, t1_ns;
 	uint64_t due_ns, totals_ns;
+	bool has_gap;               /* some time was not seen: what is in use is not known since */
 	struct heap_probed *probed; /* by probes */
 	/* by the sampler */
 	struct heap_file file;

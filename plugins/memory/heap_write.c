@@ -13,7 +13,7 @@ int32_t heap_write_totals(struct heap *heap, uint64_t now_ns)
 
 	for (uint32_t i = 0; i < heap->model.process_count && rc == PFC_OK; i++) {
 		const struct heap_process_sum *process = &heap->model.processes[i];
-		double low, high;
+		double live = process->live.bytes, low, high;
 
 		if (process->allocated.count == process->written_count &&
 		    process->freed.count == process->written_frees && now_ns != heap->t1_ns) {
@@ -22,10 +22,13 @@ int32_t heap_write_totals(struct heap *heap, uint64_t now_ns)
 		heap->model.processes[i].written_count = process->allocated.count;
 		heap->model.processes[i].written_frees = process->freed.count;
 		heap_sum_interval(&process->live, &low, &high);
+		if (heap->has_gap) {
+			live = low = high = NAN;
+		}
 		{
 			const void *row[] = { &now_ns,
 					      &process->pid,
-					      &process->live.bytes,
+					      &live,
 					      &low,
 					      &high,
 					      &process->allocated.bytes,
@@ -252,7 +255,9 @@ static int32_t write_size(struct heap *heap, const struct heap_histogram *of, ui
 {
 	const struct heap_sum *made = &of->made[class], *in_use = &of->live[class];
 	uint64_t low = class_low(class), high = 1ULL << class;
-	double live = in_use->bytes > 0.5 ? in_use->bytes : 0; /* less is a rest of rounding */
+	double live = heap->has_gap         ? NAN
+		      : in_use->bytes > 0.5 ? in_use->bytes
+					    : 0; /* less is a rest of rounding */
 	double made_low, made_high;
 
 	heap_sum_interval(made, &made_low, &made_high);
@@ -303,15 +308,16 @@ static int32_t write_threads(struct heap *heap)
 
 	for (uint32_t i = 0; i < heap->model.thread_count && rc == PFC_OK; i++) {
 		const struct heap_thread *thread = &heap->model.threads[i];
-		double low, high;
+		double live = heap->has_gap ? NAN : thread->live_bytes, low, high;
 
 		heap_sum_interval(&thread->allocated, &low, &high);
+		widen(heap, thread->allocated.bytes, &low, &high);
 		{
 			const void *row[] = { &thread->pid,
 					      &thread->tid,
 					      &thread->allocated.count,
 					      &thread->allocated.bytes,
-					      &thread->live_bytes,
+					      &live,
 					      &low,
 					      &high };
 

@@ -31,8 +31,12 @@ double memory_real(const struct cols *cols, uint32_t column, uint64_t row)
 		       : 0;
 }
 
+/* "?" where it is not known, which is not nothing. */
 const char *memory_estimate(char *to, double value)
 {
+	if (!isfinite(value)) {
+		return "?";
+	}
 	return units_weight(to, value > 0 && value < 1e18 ? (uint64_t)value : 0, "bytes");
 }
 
@@ -85,6 +89,12 @@ static size_t merge(struct site *sites, size_t count)
 	return kept;
 }
 
+/* Of an interval; NAN where it has no upper end. */
+static double half_of(double high, double middle)
+{
+	return high < middle ? 0 : high - middle;
+}
+
 static size_t read_sites(const struct memory_report *report, struct site **ret)
 {
 	static const char *const names[] = { "live",           "live_high",   "allocated",
@@ -111,8 +121,8 @@ static size_t read_sites(const struct memory_report *report, struct site **ret)
 					       .function = cols_id(&cols, 7, i),
 					       .module = cols_id(&cols, 8, i),
 					       .stacks = 1 };
-			site->live_half = fmax(0, memory_real(&cols, 1, i) - site->live);
-			site->allocated_half = fmax(0, memory_real(&cols, 3, i) - site->allocated);
+			site->live_half = half_of(memory_real(&cols, 1, i), site->live);
+			site->allocated_half = half_of(memory_real(&cols, 3, i), site->allocated);
 		}
 	}
 	return merge(*ret, count);
@@ -139,9 +149,14 @@ static void add_in_use(const struct memory_report *report, const struct site *si
 						      { "at peak", 10, true }, { "allocated", 10, true },
 						      { "stacks", 6, true },   { "function", 28, false },
 						      { "module", 14, false } };
+	const char *unseen = memory_fact_text(report, "heap_in_use_unseen");
 	char text[5][UNITS_ROOM];
 
 	grid_heading(to, "Heap in use at the end, by function that allocated it");
+	if (*unseen) {
+		memory_add_wrapped(to, "  not seen  ", unseen);
+		return;
+	}
 	if (count == 0 || sites[0].live <= 0) {
 		text_add(to, "Nothing.\n");
 		return;
@@ -241,8 +256,17 @@ static void add_heap_coverage(const struct memory_report *report, struct text *t
 	const char *by = memory_fact_text(report, "heap_by"),
 		   *allocator = memory_fact_text(report, "heap_allocator");
 	const char *unseen = memory_fact_text(report, "heap_unseen");
+	const char *part = memory_fact_text(report, "heap_in_use_unseen");
 	char text[UNITS_ROOM];
 
+	if (*by && !*unseen && !isfinite(pct)) {
+		text_format(to, "  heap             seen by %s, allocator %s\n", by,
+			    *allocator ? allocator : "?");
+		memory_add_wrapped(to, "  explained        ",
+				   *part ? part
+					 : "too little memory came into use to say how much of it was seen");
+		return;
+	}
 	if (!isfinite(pct)) {
 		text_format(
 			to,

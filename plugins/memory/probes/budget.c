@@ -54,6 +54,21 @@ bool budget_look(struct budget *budget, const struct budget_use *use)
 	return budget->account_ns > budget->need_ns;
 }
 
+void budget_charge(struct budget *budget, const struct budget_use *use)
+{
+	double raw = cost_of(budget, use);
+	double spent = budget->factor * (raw - budget->raw_ns);
+	double cpu = use->cpu_ns > budget->cpu_ns ? (double)(use->cpu_ns - budget->cpu_ns) : 0;
+
+	spent = cpu > spent ? cpu : spent;
+	budget->account_ns -= spent;
+	budget->spent_ns += spent;
+	budget->charged_ns += spent;
+	budget->raw_ns = raw;
+	budget->now_ns = use->now_ns;
+	budget->cpu_ns = use->cpu_ns;
+}
+
 void budget_switched(struct budget *budget, bool is_on)
 {
 	budget->account_ns -= budget->switch_ns;
@@ -61,7 +76,8 @@ void budget_switched(struct budget *budget, bool is_on)
 	if (!is_on) { /* the next slice: as this one went, and of the right length */
 		double rate = budget->slice_ns > 0 ? budget->slice_spent_ns / budget->slice_ns : 1;
 
-		budget->need_ns = rate * SLICE_NS + 2 * budget->switch_ns;
+		budget->need_ns = rate * SLICE_NS + 2 * budget->switch_ns + budget->charged_ns;
+		budget->charged_ns = 0;
 		if (budget->need_ns > budget->share * SAVED_NS / 2) {
 			budget->need_ns = budget->share * SAVED_NS / 2;
 		}

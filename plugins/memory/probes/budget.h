@@ -17,7 +17,8 @@ struct budget {
 	double account_ns;
 	double spent_ns; /* since the start */
 	double slice_spent_ns, slice_ns;
-	double need_ns; /* what a new slice is expected to take */
+	double charged_ns; /* for coming and going, of the last slice */
+	double need_ns;    /* what a new slice is expected to take */
 	uint64_t first_cpu_ns;
 	uint64_t cpu_ns, now_ns; /* as of the last look */
 	bool is_on;
@@ -34,6 +35,12 @@ void budget_start(struct budget *budget, const struct budget_use *use);
 
 /** Take the account's measure. Returns whether the probes should be on now. */
 bool budget_look(struct budget *budget, const struct budget_use *use);
+
+/**
+ * Since the last look probes came or went: all that the target computed meanwhile is taken to be lost. Measured so: what hits cost
+ * is a third of it.
+ */
+void budget_charge(struct budget *budget, const struct budget_use *use);
 
 /** They were switched on or off, which costs too. */
 void budget_switched(struct budget *budget, bool is_on);

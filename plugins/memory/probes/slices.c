@@ -192,9 +192,13 @@ static uint64_t now_of(const struct heap_probed *probed)
 static void attach(struct heap_probed *probed, bool on)
 {
 	uint64_t began_ns = now_of(probed), took_ns;
+	struct budget_use use = use_now(probed, began_ns);
 
+	budget_look(&probed->budget, &use);
 	follow_switch(&probed->follow, on);
-	took_ns = now_of(probed) - began_ns;
+	use = use_now(probed, now_of(probed));
+	budget_charge(&probed->budget, &use);
+	took_ns = use.now_ns - began_ns;
 	probed->attach_ns += took_ns;
 	probed->attaches++;
 	probed->attach_ns_max = took_ns > probed->attach_ns_max ? took_ns : probed->attach_ns_max;
@@ -212,6 +216,7 @@ static void switch_on(struct heap_probed *probed)
 static void switch_off(struct heap_probed *probed)
 {
 	end_slice(probed, now_of(probed));
+	probed->heap->has_gap = true;
 	attach(probed, false);
 	probes_drain(&probed->probes);
 	probes_forget(&probed->probes);
