@@ -147,15 +147,17 @@ static void name_site(const struct heap *heap, const struct heap_site *site, con
 	}
 }
 
-/* What is seen of a part of the time has the error of that part too. */
-static void widen(const struct heap *heap, double bytes, double *low, double *high)
+/*
+ * What is seen of a part of the time has the error of that part too, by which it was divided: when that may be nothing, there is
+ * no upper end.
+ */
+static void widen(const struct heap *heap, double *low, double *high)
 {
-	double error = 1.96 * heap->model.scale_error * bytes;
+	double error = 1.96 * heap->model.scale_error;
 
 	if (error > 0) {
-		*low = bytes - sqrt((bytes - *low) * (bytes - *low) + error * error);
-		*low = *low > 0 ? *low : 0;
-		*high = bytes + sqrt((*high - bytes) * (*high - bytes) + error * error);
+		*low = *low / (1 + error);
+		*high = error < 1 ? *high / (1 - error) : NAN;
 	}
 }
 
@@ -166,7 +168,7 @@ static int32_t write_site(struct heap *heap, const struct heap_site *site, uint3
 
 	heap_sum_interval(&site->live, &live_low, &live_high);
 	heap_sum_interval(&site->allocated, &low, &high);
-	widen(heap, site->allocated.bytes, &low, &high);
+	widen(heap, &low, &high);
 	if (heap->no_live[0]) {
 		live = peak = live_low = live_high = NAN;
 	}
@@ -311,7 +313,7 @@ static int32_t write_threads(struct heap *heap)
 		double live = heap->has_gap ? NAN : thread->live_bytes, low, high;
 
 		heap_sum_interval(&thread->allocated, &low, &high);
-		widen(heap, thread->allocated.bytes, &low, &high);
+		widen(heap, &low, &high);
 		{
 			const void *row[] = { &thread->pid,
 					      &thread->tid,

@@ -80,11 +80,9 @@ double fit_error(const struct fit *fit)
 {
 	double deviation, factor = both(fit, &deviation);
 	double own = fit->cc - factor * fit->hc;
-	double error;
 
 	if (own <= 0) {
 		return fit->cc > 0 ? 1 : 0;
 	}
-	error = deviation * fit->hc / own;
-	return error < 1 ? error : 1;
+	return deviation * fit->hc / own;
 }

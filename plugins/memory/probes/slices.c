@@ -11,7 +11,9 @@
 
 #define RECORDS_MAX (64U << 20)
 #define SCALE_MAX   10000.0
-#define LITTLE_NS   1e5 /* of computing, by which nothing can be told */
+#define WHOLE_NS                                                                                             \
+	500000000ULL  /* a beginning that lasted so long stands for itself; a shorter one is a slice */
+#define LITTLE_NS 1e5 /* of computing, by which nothing can be told */
 
 struct probe_counts probe_counts_now(const struct heap_probed *probed)
 {
@@ -88,19 +90,17 @@ void slices_record(void *ctx, const struct probe_record *record, const void *sta
 {
 	struct heap_probed *probed = ctx;
 
-	if (probed->slices <= 1) {
+	if (probed->is_whole) {
 		take(probed, record, stack);
 	} else {
 		keep(&probed->slice, record, stack);
 	}
 }
 
-static void replay(struct heap_probed *probed, double scale, double death_scale)
+static void take_kept(struct heap_probed *probed)
 {
 	struct slice *slice = &probed->slice;
 
-	probed->heap->model.scale = scale;
-	probed->heap->model.death_scale = death_scale;
 	for (size_t at = 0; at + sizeof(struct probe_record) <= slice->used;) {
 		const struct probe_record *record = (const void *)(slice->records + at);
 
@@ -108,6 +108,13 @@ static void replay(struct heap_probed *probed, double scale, double death_scale)
 		at += sizeof(*record) + (record->stack_bytes + 7) / 8 * 8;
 	}
 	slice->used = 0;
+}
+
+static void replay(struct heap_probed *probed, double scale, double death_scale)
+{
+	probed->heap->model.scale = scale;
+	probed->heap->model.death_scale = death_scale;
+	take_kept(probed);
 	probed->heap->model.scale = 1;
 	probed->heap->model.death_scale = 1;
 	heap_model_forget(&probed->heap->model); /* what is left may be freed unseen */
@@ -220,11 +227,13 @@ static void switch_off(struct heap_probed *probed)
 	attach(probed, false);
 	probes_drain(&probed->probes);
 	probes_forget(&probed->probes);
-	if (probed->slices == 1) { /* it was whole, and stands for itself */
+	probed->is_unsettled = !probed->is_whole;
+	if (probed->is_whole) { /* it stands for itself */
 		count_slice(probed, 1, 1);
 		heap_model_forget(&probed->heap->model);
 		probed->covers_from_net_ns = budget_net_ns(&probed->budget);
 		probed->covers_from_ns = now_of(probed);
+		probed->is_whole = false;
 	}
 }
 
@@ -233,9 +242,10 @@ static void settle_slice(struct heap_probed *probed, uint64_t now_ns)
 {
 	double scale, death_scale;
 
-	if (probed->slices <= 1) {
+	if (!probed->is_unsettled) {
 		return;
 	}
+	probed->is_unsettled = false;
 	scale = represents(probed, now_ns);
 	death_scale = represents_deaths(probed);
 	count_slice(probed, scale, death_scale);
@@ -258,6 +268,8 @@ void slices_begin(struct heap_probed *probed, uint64_t now_ns)
 {
 	begin_slice(probed, now_ns);
 	probed->first = probed->slice.began;
+	probed->covers_from_net_ns = budget_net_ns(&probed->budget);
+	probed->covers_from_ns = now_ns;
 	probed->has_begun = true;
 }
 
@@ -266,6 +278,12 @@ void slices_look(struct heap_probed *probed, uint64_t now_ns)
 	struct budget_use use = use_now(probed, now_ns);
 	bool wants_on = budget_look(&probed->budget, &use);
 
+	if (probed->is_on && !probed->heap->has_gap && !probed->is_whole &&
+	    now_ns > probed->on_since_ns + WHOLE_NS) {
+		probes_drain(&probed->probes);
+		take_kept(probed);
+		probed->is_whole = true;
+	}
 	if (probed->is_on && !wants_on) {
 		switch_off(probed);
 	} else if (!probed->is_on && wants_on) {
@@ -281,7 +299,8 @@ void slices_stop(struct heap_probed *probed, uint64_t now_ns)
 		end_slice(probed, now_ns);
 		attach(probed, false);
 		probed->was_on = true;
-		if (probed->slices == 1) {
+		probed->is_unsettled = probed->heap->has_gap;
+		if (!probed->heap->has_gap) {
 			count_slice(probed, 1, 1);
 		}
 	}
@@ -291,7 +310,8 @@ void slices_settle(struct heap_probed *probed)
 {
 	probes_drain(&probed->probes);
 	settle_slice(probed, probed->heap->t1_ns);
-	if (probed->slices > 1) {
+	take_kept(probed);
+	if (probed->heap->has_gap) {
 		probed->heap->model.scale_error = fit_error(&probed->fit);
 	}
 }

@@ -18,6 +18,7 @@
 #define AHEAD_NS      10000000ULL /* before the window the probes are put in place */
 #define SWITCH_NS     500e3       /* what attaching or detaching is taken to cost the target */
 #define GONE_NS       500000000ULL /* a process that ends so shortly before the window does was in use at its end */
+#define UNSEEN_NS     100000000ULL /* at the end, for which no slice stands */
 #define FAR_PCT       10.0
 #define GROWTH_MIN    (16ULL << 20)
 
@@ -281,7 +282,8 @@ static void probes_judge(struct heap *heap)
 
 static void state_losses(const struct heap_probed *probed)
 {
-	const struct pfc_host *host = probed->heap->host;
+	const struct heap *heap = probed->heap;
+	const struct pfc_host *host = heap->host;
 	static const struct {
 		enum probe_counter counter;
 		const char *port, *cause;
@@ -296,6 +298,9 @@ static void state_losses(const struct heap_probed *probed)
 		if (lost) {
 			host->loss(host->ctx, losses[i].port, losses[i].cause, lost);
 		}
+	}
+	if (heap->has_gap && !probed->was_on && heap->t1_ns > probed->covers_from_ns + UNSEEN_NS) {
+		host->loss(host->ctx, "churn", "unseen_ms", (heap->t1_ns - probed->covers_from_ns) / 1000000);
 	}
 	if (probed->slice.lost) {
 		host->loss(host->ctx, "churn", "slice_full", probed->slice.lost);
@@ -336,13 +341,13 @@ static void probes_state(struct heap *heap, const struct pfc_writer *writer)
 		processes += probed->follow.processes[i].file_count > 0;
 	}
 	writer->fact_text(writer->ctx, "heap_by",
-			  probed->slices > 1 ? "uprobes, sampled, in slices" : "uprobes, sampled");
+			  heap->has_gap ? "uprobes, sampled, in slices" : "uprobes, sampled");
 	writer->fact_number(writer->ctx, "heap_processes", processes);
 	writer->fact_text(writer->ctx, "probes.link", by[probed->probes.by]);
 	writer->fact_number(writer->ctx, "probes.on_pct", on_pct(probed));
 	writer->fact_number(writer->ctx, "probes.slices", probed->slices);
 	writer->fact_number(writer->ctx, "probes.cost_factor", probed->budget.factor);
-	if (probed->slices > 1) {
+	if (heap->has_gap) {
 		writer->fact_number(writer->ctx, "probes.scale_error_pct",
 				    100 * probed->heap->model.scale_error);
 	}

@@ -39,6 +39,8 @@ struct heap_probed {
 	bool was_on; /* at the window's end */
 	uint32_t attaches;
 	bool has_begun;
+	bool is_whole;     /* so far nothing was missed, for long enough to take records as they come */
+	bool is_unsettled; /* a slice ended, and it is not known yet for how long it stands */
 	double covers_from_net_ns; /* from here on nothing is represented yet */
 	uint64_t covers_from_ns;
 	double deathless_net_ns; /* what slices without probes on frees stand for, since one with them */
