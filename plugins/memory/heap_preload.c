@@ -13,15 +13,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STACK_BYTES 16384U /* copied of a stack, at most */
-#define ALIVE_NS    5000000000ULL
-#define GONE_NS     500000000ULL /* a process that ends so shortly before the window does was in use at its end */
-#define FRESH_NS    500000000ULL
-#define BUSY_PCT    12 /* a ring that fills like this is looked at again soon */
-#define BUSY_NS     2000000ULL
-#define TELL_NS     300000000ULL
-#define GROWTH_MIN  (4ULL << 20) /* of anonymous RSS: less says nothing */
-#define SAMPLER     "heap-sampler.so"
+/* Copied of a stack, at most: a server with its buffers on it uses more than 16 KiB. */
+#define STACK_BYTES 32768U
+
+#define ALIVE_NS   5000000000ULL
+#define GONE_NS    500000000ULL /* a process that ends so shortly before the window does was in use at its end */
+#define FRESH_NS   500000000ULL
+#define BUSY_PCT   12 /* a ring that fills like this is looked at again soon */
+#define BUSY_NS    2000000ULL
+#define TELL_NS    300000000ULL
+#define GROWTH_MIN (4ULL << 20) /* of anonymous RSS: less says nothing */
+#define SAMPLER    "heap-sampler.so"
 
 int32_t heap_preload_pid(const struct heap *heap, uint32_t slot)
 {

@@ -174,7 +174,8 @@ static always_inline void send_alloc(struct pt_regs *regs, const struct thread *
 	record->head.regs[5] = regs->r13;
 	record->head.regs[6] = regs->r14;
 	record->head.regs[7] = regs->r15;
-	for (int i = 0; i < 5; i++) { /* page by page, up to the first that is not there */
+	/* Page by page, up to the first that is not there. */
+	for (__u32 i = 0; i <= PROBE_STACK / PAGE; i++) {
 		__u32 bytes = PAGE - ((sp + done) & (PAGE - 1));
 
 		if (done >= PROBE_STACK || bytes > PAGE ||

@@ -33,7 +33,7 @@ enum probe_kind {
 
 #define PROBE_FUNCTIONS 4096u  /* in all files together */
 #define PROBE_THREADS   16384u /* places; threads with the same low bits of their id share one */
-#define PROBE_STACK     16384u /* copied of a stack */
+#define PROBE_STACK     32768u /* copied of a stack: a server with its buffers on it uses more than 16 KiB */
 
 /** A function that is probed, by the number that is the probe's cookie. */
 struct probe_function {
