@@ -57,7 +57,7 @@ struct finding {
 	const char
 		*kind; /* "hot_function", "hot_path", "incomplete", "errors", "tail", "waiting", "cpu_cost",
 		       "lock", "disk", "network", "sleep", "run_queue", "syscalls",
-		       "syncs", "small_io", "failing_calls", "connect", "dns", "few_samples", "idle" */
+		       "syncs", "small_io", "failing_calls", "connect", "dns", "polling", "few_samples", "idle" */
 	const char *severity;
 	struct text title;
 	struct text evidence;
@@ -129,6 +129,9 @@ bool view_is_waiting(const struct view *view);
 /** Append "function (module)"; the share of a weight, in percent. */
 void view_add_name(struct text *to, const struct view *view, uint32_t function);
 double view_share(const struct view *view, uint64_t weight);
+
+/** Whether a call is made in a loop that asks whether something has happened, and the finding of such calls. */
+void polling_conclude(struct analysis *analysis, struct calls *calls);
 
 /** Findings of one syscalls artifact about files, peers and calls that fail. */
 void io_conclude(struct analysis *analysis, struct calls *calls);

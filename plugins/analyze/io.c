@@ -11,6 +11,7 @@
 
 #define WINDOW_PCT_MIN  1.0  /* of the window: less explains nothing */
 #define MANY            100u /* calls: fewer are no pattern */
+#define OFTEN_A_SECOND  50.0
 #define FAILING_PCT_MIN 50.0
 
 static double share_of_window(const struct analysis *analysis, uint64_t ns)
@@ -45,7 +46,7 @@ static const struct syscalls_file *heaviest(const struct calls *calls,
 
 static uint64_t weigh_syncs(const struct syscalls_file *file)
 {
-	return file->syncs ? file->total_ns : 0;
+	return file->syncs || file->sync_writes ? file->total_ns : 0;
 }
 
 static uint64_t weigh_small(const struct syscalls_file *file)
@@ -53,23 +54,29 @@ static uint64_t weigh_small(const struct syscalls_file *file)
 	return file->small >= MANY && file->small * 2 >= file->reads + file->writes ? file->total_ns : 0;
 }
 
-/* Questions to name servers go by UDP or TCP to port 53. */
+/*
+ * Questions to name servers go by UDP or TCP to port 53. Who asks waits in poll, which is not the socket's time: so many questions are
+ * worth a word however little time the calls on the socket took.
+ */
 static uint64_t weigh_dns(const struct syscalls_file *file)
 {
 	size_t bytes = strlen(file->name);
 
-	return bytes > 3 && strcmp(file->name + bytes - 3, ":53") == 0 ? file->total_ns : 0;
+	return strstr(file->name, "P to ") == file->name + 2 && strcmp(file->name + bytes - 3, ":53") == 0
+		       ? file->total_ns
+		       : 0;
 }
 
+/* `many`: so many writes matter, whatever time they took. */
 static void judge_file(struct analysis *analysis, const struct calls *calls, const char *kind,
-		       uint64_t (*weigh)(const struct syscalls_file *), const char *words)
+		       uint64_t (*weigh)(const struct syscalls_file *), uint64_t many, const char *words)
 {
 	const struct syscalls_file *file = heaviest(calls, weigh);
 	char total[UNITS_ROOM], reads[UNITS_ROOM], writes[UNITS_ROOM], syncs[UNITS_ROOM], others[UNITS_ROOM],
 		max[UNITS_ROOM];
 	struct finding *finding;
 
-	if (!file || !matters(analysis, file->total_ns) ||
+	if (!file || (!matters(analysis, file->total_ns) && file->writes < many) ||
 	    !(finding = finding_add(analysis, kind, "info", share_of_window(analysis, file->total_ns)))) {
 		return;
 	}
@@ -79,6 +86,12 @@ static void judge_file(struct analysis *analysis, const struct calls *calls, con
 		    units_count(reads, file->reads), units_count(writes, file->writes),
 		    units_count(syncs, file->syncs), units_count(others, file->others),
 		    units_weight(max, file->max_ns, "ns"), calls->label);
+	if (file->sync_writes) {
+		text_format(&finding->evidence,
+			    "; %s of the writes wait for the disk each, for the file was opened with O_SYNC "
+			    "or O_DSYNC",
+			    units_count(writes, file->sync_writes));
+	}
 }
 
 /* A call that mostly fails: asking in vain, or in a loop. */
@@ -108,6 +121,13 @@ static void judge_failing(struct analysis *analysis, const struct calls *calls)
 		    calls->label);
 }
 
+/* Connections that are opened so often are not kept, which costs more than the calls that open them. */
+static bool is_frequent(const struct analysis *analysis, uint64_t calls)
+{
+	return calls >= MANY && analysis->window_s > 0 &&
+	       (double)calls / analysis->window_s >= OFTEN_A_SECOND;
+}
+
 static void judge_connect(struct analysis *analysis, struct calls *calls)
 {
 	char total[UNITS_ROOM], count[UNITS_ROOM], p50[UNITS_ROOM], max[UNITS_ROOM];
@@ -116,7 +136,8 @@ static void judge_connect(struct analysis *analysis, struct calls *calls)
 	for (uint32_t i = 0; i < calls->model.call_count; i++) {
 		struct syscalls_call *call = &calls->model.calls[i];
 
-		if (strcmp(call->name, "connect") != 0 || !matters(analysis, call->total_ns) ||
+		if (strcmp(call->name, "connect") != 0 ||
+		    (!matters(analysis, call->total_ns) && !is_frequent(analysis, call->calls)) ||
 		    !(finding = finding_add(analysis, "connect", "info",
 					    share_of_window(analysis, call->total_ns)))) {
 			continue;
@@ -145,9 +166,12 @@ void io_conclude(struct analysis *analysis, struct calls *calls)
 			    units_count(lost, calls->model.about.lost));
 		text_add(&finding->evidence, "counts of calls and waits are too small");
 	}
-	judge_file(analysis, calls, "syncs", weigh_syncs, "is forced to the disk again and again");
-	judge_file(analysis, calls, "small_io", weigh_small, "is read or written in many small pieces");
-	judge_file(analysis, calls, "dns", weigh_dns, "is asked for names");
+	judge_file(analysis, calls, "syncs", weigh_syncs, UINT64_MAX,
+		   "is forced to the disk again and again");
+	judge_file(analysis, calls, "small_io", weigh_small, UINT64_MAX,
+		   "is read or written in many small pieces");
+	judge_file(analysis, calls, "dns", weigh_dns, MANY, "is asked for names");
+	polling_conclude(analysis, calls);
 	judge_connect(analysis, calls);
 	judge_failing(analysis, calls);
 }

@@ -4,6 +4,7 @@
  * disk, the network, a sleep), and the books of profcore.syscalls/1 (ready and without a CPU; calls made very often). Waits for
  * something to do (epoll, accept, a condition) are nobody's fault and make no finding.
  */
+#include "causes.h"
 #include "waiting.h"
 
 #include <math.h>
@@ -21,100 +22,16 @@
 #define OFTEN_PER_REQUEST 50.0
 #define OFTEN_PER_SECOND  20000.0
 
-enum cause {
-	CAUSE_NONE, /* something to do, or not told apart */
-	CAUSE_LOCK,
-	CAUSE_DISK,
-	CAUSE_NETWORK,
-	CAUSE_SLEEP,
-	CAUSES,
-};
-
-/* Functions of the kernel and of C libraries, by how their names begin; the first that fits in a stack, from the innermost frame. */
-static const struct {
-	const char *begins;
-	enum cause cause;
-} signs[] = {
-	{ "io_schedule", CAUSE_DISK },
-	{ "folio_wait", CAUSE_DISK },
-	{ "wait_on_page", CAUSE_DISK },
-	{ "submit_bio_wait", CAUSE_DISK },
-	{ "jbd2_", CAUSE_DISK },
-	{ "blk_", CAUSE_DISK },
-	{ "vfs_fsync", CAUSE_DISK },
-	{ "hrtimer_nanosleep", CAUSE_SLEEP },
-	{ "tcp_recvmsg", CAUSE_NETWORK },
-	{ "tcp_sendmsg", CAUSE_NETWORK },
-	{ "inet_stream_connect", CAUSE_NETWORK },
-	{ "unix_stream_read", CAUSE_NETWORK },
-	{ "do_epoll_wait", CAUSE_NONE },
-	{ "ep_poll", CAUSE_NONE },
-	{ "do_sys_poll", CAUSE_NONE },
-	{ "do_select", CAUSE_NONE },
-	{ "inet_csk_accept", CAUSE_NONE },
-	{ "pthread_cond_", CAUSE_NONE },
-	{ "__pthread_cond_", CAUSE_NONE },
-	{ "pthread_join", CAUSE_NONE },
-	{ "pthread_mutex_lock", CAUSE_LOCK },
-	{ "__pthread_mutex_lock", CAUSE_LOCK },
-	{ "___pthread_mutex_lock", CAUSE_LOCK },
-	{ "pthread_rwlock_", CAUSE_LOCK },
-	{ "__lll_lock_wait", CAUSE_LOCK },
-	{ "std::sys::sync::mutex", CAUSE_LOCK },
-	{ "std::sys::unix::locks::futex_mutex", CAUSE_LOCK },
-	{ "std::sys_common::mutex", CAUSE_LOCK },
-	{ "down_read", CAUSE_LOCK },
-	{ "down_write", CAUSE_LOCK },
-	{ "rwsem_down_", CAUSE_LOCK },
-	{ "__mutex_lock", CAUSE_LOCK },
-};
-
-/* Rust writes methods as <path::Type>::name. */
-static const char *without_bracket(const char *name)
-{
-	return name[0] == '<' ? name + 1 : name;
-}
-
-/* Of a stack: its cause, and the innermost function of the app in it, 0 for none. */
-static enum cause look_at(const struct profile *profile, uint32_t stack, uint32_t *ret_app)
-{
-	enum cause cause = CAUSE_NONE;
-	bool is_told = false;
-
-	*ret_app = 0;
-	for (; stack; stack = profile->parent[stack]) {
-		uint32_t location = profile->stack_location[stack];
-
-		for (uint32_t i = profile->frame_first[location]; i < profile->frame_first[location + 1];
-		     i++) {
-			uint32_t function = profile->frames[i].function;
-			const char *name = without_bracket(profile_function_name(profile, function));
-
-			for (size_t j = 0; !is_told && j < sizeof(signs) / sizeof(signs[0]); j++) {
-				if (strncmp(name, signs[j].begins, strlen(signs[j].begins)) == 0) {
-					cause = signs[j].cause;
-					is_told = true;
-				}
-			}
-			if (!*ret_app && profile_is_own(profile, function)) {
-				*ret_app = function;
-			}
-		}
-	}
-	return cause;
-}
-
 static const char *const titles[CAUSES] = {
 	[CAUSE_LOCK] = "waits for a lock",
 	[CAUSE_DISK] = "waits for the disk",
 	[CAUSE_NETWORK] = "waits for the network",
 	[CAUSE_SLEEP] = "sleeps",
+	[CAUSE_NAMES] = "waits for host names to be looked up",
 };
 static const char *const kinds[CAUSES] = {
-	[CAUSE_LOCK] = "lock",
-	[CAUSE_DISK] = "disk",
-	[CAUSE_NETWORK] = "network",
-	[CAUSE_SLEEP] = "sleep",
+	[CAUSE_LOCK] = "lock",   [CAUSE_DISK] = "disk", [CAUSE_NETWORK] = "network",
+	[CAUSE_SLEEP] = "sleep", [CAUSE_NAMES] = "dns",
 };
 
 /* "outer > inner", the functions of the app on the heaviest stack of a function and cause. */
@@ -154,7 +71,7 @@ static int add_cause(struct analysis *analysis, const struct view *view, enum ca
 		return PFC_ENOMEM;
 	}
 	for (uint32_t stack = 1; stack < profile->stack_count; stack++) {
-		if (profile->stack_weight[stack] && look_at(profile, stack, &app) == cause && app) {
+		if (profile->stack_weight[stack] && cause_of_stack(profile, stack, &app) == cause && app) {
 			weight[app] += profile->stack_weight[stack];
 			whole += profile->stack_weight[stack];
 			samples += profile->stack_samples[stack];
@@ -164,8 +81,8 @@ static int add_cause(struct analysis *analysis, const struct view *view, enum ca
 		best = weight[i] > weight[best] ? i : best;
 	}
 	for (uint32_t stack = 1; stack < profile->stack_count; stack++) {
-		if (profile->stack_weight[stack] > heaviest && look_at(profile, stack, &app) == cause &&
-		    app == best) {
+		if (profile->stack_weight[stack] > heaviest &&
+		    cause_of_stack(profile, stack, &app) == cause && app == best) {
 			heaviest = profile->stack_weight[stack];
 			stack_of_best = stack;
 		}

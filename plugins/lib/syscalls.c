@@ -135,6 +135,7 @@ static int add_call_row(struct syscalls_model *model, const struct cols *names, 
 	call->waits += number(times, 0, row);
 	call->blocked_ns += number(times, 1, row);
 	call->runnable_ns += number(times, 2, row);
+	call->zeros += number(times, 4, row);
 	wait_max_ns = number(times, 3, row);
 	call->wait_max_ns = wait_max_ns > call->wait_max_ns ? wait_max_ns : call->wait_max_ns;
 	return PFC_OK;
@@ -143,14 +144,15 @@ static int add_call_row(struct syscalls_model *model, const struct cols *names, 
 static int read_calls(struct syscalls_model *model, struct call_ids *ids)
 {
 	static const char *const name_columns[] = { "name", "abi", "calls", "errors", "total_ns", "max_ns" };
-	static const char *const time_columns[] = { "waits", "blocked_ns", "runnable_ns", "wait_max_ns" };
+	static const char *const time_columns[] = { "waits", "blocked_ns", "runnable_ns", "wait_max_ns",
+						    "zeros" };
 	struct cols names, times;
 	int status = cols_begin(&names, model->reader, "calls", name_columns, 6);
 
 	if (status != PFC_OK) {
 		return status;
 	}
-	(void)cols_begin(&times, model->reader, "calls", time_columns, 4);
+	(void)cols_begin(&times, model->reader, "calls", time_columns, 5);
 	while (status == PFC_OK && cols_next(&names)) {
 		if (!cols_next(&times) || times.rows < names.rows) {
 			model->cut = true;
@@ -483,7 +485,8 @@ static int read_slow(struct syscalls_model *model)
 
 /*
  * "TCP 10.0.0.1:40122->10.0.0.2:80" has a new name with each connection. What stays is the service: "TCP to 10.0.0.2:80", or
- * at the service itself ("10.0.0.2:80<-10.0.0.1:40122") "TCP at 10.0.0.2:80".
+ * at the service itself ("10.0.0.2:80<-10.0.0.1:40122") "TCP at 10.0.0.2:80". Likewise of UDP: each question to a name server has a
+ * socket of its own.
  */
 static char *peer_name(char *name)
 {
@@ -491,13 +494,13 @@ static char *peer_name(char *name)
 	char *from = strstr(name, "<-");
 	struct text text = { 0 };
 
-	if ((!to && !from) || strncmp(name, "TCP ", 4) != 0) {
+	if ((!to && !from) || (strncmp(name, "TCP ", 4) != 0 && strncmp(name, "UDP ", 4) != 0)) {
 		return name;
 	}
 	if (to) {
-		text_format(&text, "TCP to %s", to + 2);
+		text_format(&text, "%.3s to %s", name, to + 2);
 	} else {
-		text_add(&text, "TCP at ");
+		text_format(&text, "%.3s at ", name);
 		text_bytes(&text, name + 4, (size_t)(from - name - 4));
 	}
 	free(name);
@@ -538,6 +541,7 @@ static void merge_files(struct syscalls_model *model)
 		to->read_bytes += from->read_bytes;
 		to->written_bytes += from->written_bytes;
 		to->small += from->small;
+		to->sync_writes += from->sync_writes;
 		to->total_ns += from->total_ns;
 		to->blocked_ns += from->blocked_ns;
 		to->max_ns = from->max_ns > to->max_ns ? from->max_ns : to->max_ns;
@@ -569,19 +573,20 @@ static int add_file(struct syscalls_model *model, const struct cols *what, const
 	file->total_ns = number(figures, 3, row);
 	file->blocked_ns = number(figures, 4, row);
 	file->max_ns = number(figures, 5, row);
+	file->sync_writes = number(figures, 6, row);
 	return file->name ? PFC_OK : PFC_ENOMEM;
 }
 
 static int read_files(struct syscalls_model *model)
 {
 	static const char *const what_columns[] = { "name", "reads", "writes", "syncs", "others", "errors" };
-	static const char *const figure_columns[] = { "read_bytes", "written_bytes", "small",
-						      "total_ns",   "blocked_ns",    "max_ns" };
+	static const char *const figure_columns[] = { "read_bytes", "written_bytes", "small",      "total_ns",
+						      "blocked_ns", "max_ns",        "sync_writes" };
 	struct cols what, figures;
 	int status = PFC_OK;
 
 	model->has_files = cols_begin(&what, model->reader, "files", what_columns, 6) == PFC_OK;
-	(void)cols_begin(&figures, model->reader, "files", figure_columns, 6);
+	(void)cols_begin(&figures, model->reader, "files", figure_columns, 7);
 	while (status == PFC_OK && cols_next(&what)) {
 		if (!cols_next(&figures) || figures.rows < what.rows) {
 			model->cut = true;

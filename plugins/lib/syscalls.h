@@ -30,6 +30,7 @@ struct syscalls_histogram {
 struct syscalls_call {
 	char *name; /* clean; with the ABI when it is not the machine's: "read (i386)" */
 	uint64_t calls, errors, total_ns, max_ns;
+	uint64_t zeros; /* calls that returned 0 */
 	uint64_t waits, blocked_ns, runnable_ns, wait_max_ns;
 	char *error; /* the most frequent; NULL for none */
 	uint64_t error_count;
@@ -63,6 +64,7 @@ struct syscalls_file {
 	char *name;
 	uint64_t reads, writes, syncs, others, errors, read_bytes, written_bytes, small, total_ns, blocked_ns,
 		max_ns;
+	uint64_t sync_writes; /* by descriptors opened with O_SYNC or O_DSYNC */
 };
 
 struct syscalls_model {

@@ -45,6 +45,7 @@ struct cell {
 	uint64_t calls; /* 0 with calls = blocked: they were not counted */
 	uint64_t
 		errors; /* >= the sum over error[]: more than CELL_ERRORS different ones are not told apart */
+	uint64_t zeros; /* calls that returned 0: of poll and its like, nothing was ready */
 	uint64_t total_ns;
 	uint64_t min_ns;
 	uint64_t max_ns;
@@ -100,6 +101,7 @@ struct file_use {
 	uint64_t errors;
 	uint64_t read_bytes, written_bytes;
 	uint64_t small; /* of reads and writes: those of at most FILE_SMALL bytes */
+	uint64_t sync_writes; /* of writes: by descriptors that were opened with O_SYNC or O_DSYNC */
 	uint64_t total_ns, blocked_ns, max_ns;
 };
 

@@ -19,6 +19,7 @@ void cell_add_call(struct cell *cell, uint64_t duration_ns, int64_t result)
 	cell->min_ns = cell->calls == 0 || duration_ns < cell->min_ns ? duration_ns : cell->min_ns;
 	cell->max_ns = duration_ns > cell->max_ns ? duration_ns : cell->max_ns;
 	cell->calls++;
+	cell->zeros += result == 0;
 	cell->total_ns += duration_ns;
 	cell->call_buckets[bucket_of(duration_ns)]++;
 	if (result < 0 && result >= -4095) {

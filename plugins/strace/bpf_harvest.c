@@ -112,6 +112,7 @@ static void add_call_part(struct cell *cell, const struct bpf_cell *part)
 	cell->max_ns = part->max_ns > cell->max_ns ? part->max_ns : cell->max_ns;
 	cell->max_wait_ns = part->max_wait_ns > cell->max_wait_ns ? part->max_wait_ns : cell->max_wait_ns;
 	cell->calls += part->calls;
+	cell->zeros += part->zeros;
 	cell->total_ns += part->total_ns;
 	cell->waits += part->waits;
 	cell->blocked_ns += part->blocked_ns;

@@ -159,6 +159,7 @@ static int keep_use(struct bpf_state *state, const struct use_key *key, const st
 	file->read_bytes += use->read_bytes;
 	file->written_bytes += use->written_bytes;
 	file->small += use->small;
+	file->sync_writes += use->sync_writes;
 	file->total_ns += use->total_ns;
 	file->blocked_ns += use->blocked_ns;
 	file->max_ns = use->max_ns > file->max_ns ? use->max_ns : file->max_ns;

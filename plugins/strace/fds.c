@@ -3,6 +3,7 @@
 #include "fds.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 struct entry {
 	int32_t pid; /* 0: empty */
 	int32_t fd;
+	bool is_synced;
 	char name[FDS_NAME_BYTES]; /* "": asked for, none to be had */
 };
 
@@ -60,7 +62,7 @@ static struct entry *slot(const struct fds *fds, int32_t pid, int32_t fd)
  * A process of another user: its folder is not ours to read without CAP_DAC_READ_SEARCH, which a stage has not. With
  * CAP_SYS_PTRACE a copy of the descriptor can be had; it lives for the time of one readlink.
  */
-static ssize_t read_through_copy(int32_t pid, int32_t fd, char *to, size_t bytes)
+static ssize_t read_through_copy(int32_t pid, int32_t fd, char *to, size_t bytes, bool *ret_synced)
 {
 	char path[64];
 	ssize_t got = -1;
@@ -70,6 +72,7 @@ static ssize_t read_through_copy(int32_t pid, int32_t fd, char *to, size_t bytes
 	if (copy >= 0) {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", copy);
 		got = readlink(path, to, bytes);
+		*ret_synced = (fcntl(copy, F_GETFL) & O_DSYNC) != 0;
 		close(copy);
 	}
 	if (pid_fd >= 0) {
@@ -78,7 +81,24 @@ static ssize_t read_through_copy(int32_t pid, int32_t fd, char *to, size_t bytes
 	return got;
 }
 
-static int read_link(int32_t pid, int32_t fd, char to[FDS_NAME_BYTES])
+/* Source: proc(5), fdinfo: "flags:" in octal. */
+static bool read_synced(int32_t pid, int32_t fd)
+{
+	char path[64], line[128];
+	unsigned flags = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, fd);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file) && sscanf(line, "flags: %o", &flags) != 1) {
+	}
+	if (file) {
+		fclose(file);
+	}
+	return (flags & O_DSYNC) != 0;
+}
+
+static int read_link(int32_t pid, int32_t fd, char to[FDS_NAME_BYTES], bool *ret_synced)
 {
 	char path[64];
 	ssize_t got;
@@ -86,22 +106,24 @@ static int read_link(int32_t pid, int32_t fd, char to[FDS_NAME_BYTES])
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
 	got = readlink(path, to, FDS_NAME_BYTES - 1);
 	if (got < 0 && (errno == EACCES || errno == EPERM)) {
-		got = read_through_copy(pid, fd, to, FDS_NAME_BYTES - 1);
+		got = read_through_copy(pid, fd, to, FDS_NAME_BYTES - 1, ret_synced);
 	}
 	if (got < 0) {
 		return -ENOENT;
 	}
 	to[got] = '\0';
+	*ret_synced = *ret_synced || (to[0] == '/' && read_synced(pid, fd));
 	return 0;
 }
 
-static int look_up(int32_t pid, int32_t fd, char to[FDS_NAME_BYTES])
+static int look_up(int32_t pid, int32_t fd, char to[FDS_NAME_BYTES], bool *ret_synced)
 {
 	unsigned long long inode;
 	char folder[64];
 	char end;
 
-	if (read_link(pid, fd, to) < 0) {
+	*ret_synced = false;
+	if (read_link(pid, fd, to, ret_synced) < 0) {
 		return -ENOENT;
 	}
 	if (sscanf(to, "socket:[%llu%c", &inode, &end) == 2 && end == ']') {
@@ -122,7 +144,7 @@ const char *fds_name(struct fds *fds, int32_t pid, int32_t fd)
 	if (entry->pid != pid || entry->fd != fd) {
 		entry->pid = pid;
 		entry->fd = fd;
-		if (look_up(pid, fd, entry->name) < 0) {
+		if (look_up(pid, fd, entry->name, &entry->is_synced) < 0) {
 			entry->name[0] = '\0';
 			fds->failed++;
 		}
@@ -135,6 +157,13 @@ const char *fds_known(const struct fds *fds, int32_t pid, int32_t fd)
 	const struct entry *entry = fds && pid > 0 && fd >= 0 ? slot(fds, pid, fd) : NULL;
 
 	return entry && entry->pid == pid && entry->fd == fd && entry->name[0] ? entry->name : NULL;
+}
+
+bool fds_is_synced(const struct fds *fds, int32_t pid, int32_t fd)
+{
+	const struct entry *entry = fds && pid > 0 && fd >= 0 ? slot(fds, pid, fd) : NULL;
+
+	return entry && entry->pid == pid && entry->fd == fd && entry->is_synced;
 }
 
 void fds_forget(struct fds *fds, int32_t pid, int32_t fd)

@@ -7,6 +7,7 @@
 #ifndef STRACE_FDS_H
 #define STRACE_FDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,9 @@ const char *fds_name(struct fds *fds, int32_t pid, int32_t fd);
 
 /** Only a name that was looked up before and not forgotten; NULL without. For calls whose descriptor is another by now. */
 const char *fds_known(const struct fds *fds, int32_t pid, int32_t fd);
+
+/** Whether a descriptor whose name is known was opened with O_SYNC or O_DSYNC: its writes return when the disk has the data. */
+bool fds_is_synced(const struct fds *fds, int32_t pid, int32_t fd);
 
 /** Ask anew next time. fd -1: all descriptors of the process. */
 void fds_forget(struct fds *fds, int32_t pid, int32_t fd);

@@ -190,7 +190,8 @@ static int write_call(struct tables *tables, const struct account *account, cons
 				      &cell->runnable_ns,
 				      &wait_p50,
 				      &wait_p99,
-				      &cell->max_wait_ns });
+				      &cell->max_wait_ns,
+				      &cell->zeros });
 	if (rc == 0) {
 		rc = write_buckets(tables, row, "call", cell->call_buckets);
 	}
@@ -239,7 +240,8 @@ static int write_file(struct tables *tables, const struct account *account, cons
 	return append(tables, TABLE_FILES,
 		      (const void *[]){ &use->pid, &process, &name, &use->reads, &use->writes, &use->syncs,
 					&use->others, &use->errors, &use->read_bytes, &use->written_bytes,
-					&use->small, &use->total_ns, &use->blocked_ns, &use->max_ns });
+					&use->small, &use->total_ns, &use->blocked_ns, &use->max_ns,
+					&use->sync_writes });
 }
 
 static int write_ring(struct tables *tables, const struct account *account, const struct ring_use *use)

@@ -17,6 +17,7 @@ static const struct pfc_column calls_columns[] = {
 	COLUMN(PFC_U64, "waits", "count"),    COLUMN(PFC_U64, "blocked_ns", "ns"),
 	COLUMN(PFC_U64, "runnable_ns", "ns"), COLUMN(PFC_U64, "wait_p50_ns", "ns"),
 	COLUMN(PFC_U64, "wait_p99_ns", "ns"), COLUMN(PFC_U64, "wait_max_ns", "ns"),
+	COLUMN(PFC_U64, "zeros", "count"),
 };
 
 static const struct pfc_column latencies_columns[] = {
@@ -60,13 +61,21 @@ static const struct pfc_column threads_columns[] = {
 };
 
 static const struct pfc_column files_columns[] = {
-	COLUMN(PFC_I32, "pid", "id"),           COLUMN(PFC_UTF8, "process", "text"),
-	COLUMN(PFC_UTF8, "name", "text"),       COLUMN(PFC_U64, "reads", "count"),
-	COLUMN(PFC_U64, "writes", "count"),     COLUMN(PFC_U64, "syncs", "count"),
-	COLUMN(PFC_U64, "others", "count"),     COLUMN(PFC_U64, "errors", "count"),
-	COLUMN(PFC_U64, "read_bytes", "bytes"), COLUMN(PFC_U64, "written_bytes", "bytes"),
-	COLUMN(PFC_U64, "small", "count"),      COLUMN(PFC_U64, "total_ns", "ns"),
-	COLUMN(PFC_U64, "blocked_ns", "ns"),    COLUMN(PFC_U64, "max_ns", "ns"),
+	COLUMN(PFC_I32, "pid", "id"),
+	COLUMN(PFC_UTF8, "process", "text"),
+	COLUMN(PFC_UTF8, "name", "text"),
+	COLUMN(PFC_U64, "reads", "count"),
+	COLUMN(PFC_U64, "writes", "count"),
+	COLUMN(PFC_U64, "syncs", "count"),
+	COLUMN(PFC_U64, "others", "count"),
+	COLUMN(PFC_U64, "errors", "count"),
+	COLUMN(PFC_U64, "read_bytes", "bytes"),
+	COLUMN(PFC_U64, "written_bytes", "bytes"),
+	COLUMN(PFC_U64, "small", "count"),
+	COLUMN(PFC_U64, "total_ns", "ns"),
+	COLUMN(PFC_U64, "blocked_ns", "ns"),
+	COLUMN(PFC_U64, "max_ns", "ns"),
+	COLUMN(PFC_U64, "sync_writes", "count"),
 };
 
 static const struct pfc_column slow_columns[] = {

@@ -7,7 +7,7 @@
 
 #define USES_UNNAMED "(closed before it could be named)"
 
-static void add(struct file_use *file, char io, const struct use *use)
+static void add(struct file_use *file, char io, bool is_synced, const struct use *use)
 {
 	uint64_t bytes = use->result > 0 ? (uint64_t)use->result : 0;
 
@@ -23,6 +23,7 @@ static void add(struct file_use *file, char io, const struct use *use)
 		break;
 	case 'w':
 		file->writes++;
+		file->sync_writes += is_synced;
 		file->written_bytes += bytes;
 		file->small += bytes > 0 && bytes <= FILE_SMALL;
 		break;
@@ -58,6 +59,7 @@ int uses_add(struct tracer *tracer, struct call_kinds *kinds, const struct use *
 {
 	const struct call_kind *kind = kinds_of(kinds, use->abi, use->nr);
 	const char *name = NULL;
+	bool is_synced = false;
 	char lock[32];
 
 	if (kind->is_lock) {
@@ -66,6 +68,7 @@ int uses_add(struct tracer *tracer, struct call_kinds *kinds, const struct use *
 	} else if (kind->has_fd && !kind->closes_fd) { /* a closed one has no name any more */
 		name = use->is_late ? fds_known(tracer->fds, use->pid, (int32_t)use->args[0])
 				    : fds_name(tracer->fds, use->pid, (int32_t)use->args[0]);
+		is_synced = name && fds_is_synced(tracer->fds, use->pid, (int32_t)use->args[0]);
 		name = !name && use->is_late ? USES_UNNAMED : name;
 	}
 	if (name) {
@@ -74,7 +77,7 @@ int uses_add(struct tracer *tracer, struct call_kinds *kinds, const struct use *
 		if (!file) {
 			return PFC_ENOMEM;
 		}
-		add(file, kind->io, use);
+		add(file, kind->io, is_synced, use);
 	}
 	forget(tracer->fds, kind, use);
 	return PFC_OK;

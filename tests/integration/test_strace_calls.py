@@ -145,7 +145,7 @@ def test_files_are_the_programs_own(tmp):
                       "for i in range(150): os.pread(fd, 10, 0)\n"
                       "os.write(1, str(port).encode())\n")
     for backend in BACKENDS:
-        run = Run(tmp, syscalls(reads=301, writes=202, syncs=4), backend)
+        run = Run(tmp, syscalls(reads=301, writes=202, syncs=4, dsyncs=6, polls=9), backend)
         files = {row["name"]: row for row in run.tables["files"]}
         if backend == "perf": # it names descriptors later, when short-lived ones are gone
             assert sum(row["small"] for row in files.values()) >= 301 + 202, files
@@ -154,6 +154,9 @@ def test_files_are_the_programs_own(tmp):
         assert files["/dev/zero"]["reads"] == 301 == files["/dev/zero"]["read_bytes"] == files["/dev/zero"]["small"], files
         assert files["/dev/null"]["writes"] == 202 == files["/dev/null"]["written_bytes"], files
         assert sum(row["syncs"] for row in files.values()) == 4, files
+        synced = {row["name"].rpartition("/")[2].partition("-")[0]: row["sync_writes"] for row in files.values() if row["sync_writes"]}
+        assert synced == {"dsyncs": 6}, files
+        assert sum(row["zeros"] for row in run.rows if row["name"] == "poll") == 9, run.rows
         run = Run(tmp, command(sys.executable, "-S", "-E", script), backend, duration="30s")
         port = (run.folder / "logs" / "target.log").read_text().strip()
         rows = run.tables["files"]

@@ -91,6 +91,89 @@ def test_findings_of_files_and_failures(tmp):
     assert re.match(r"openat fails 4,0\d\d of 4,0\d\d times, mostly with ENOENT", failing["title"]), failing
 
 
+def findings_of(folder, kind):
+    return [finding for finding in json.loads((folder / "report.json").read_text())["findings"] if finding["kind"] == kind]
+
+
+def test_findings_of_writes_that_wait_for_the_disk(tmp):
+    """fsync after fsync, and a file opened with O_DSYNC, told apart by the evidence."""
+    folder, text = report_of(tmp, f"{harness.workload('syscalls')} syncs=300")
+    (syncs,) = findings_of(folder, "syncs")
+    assert re.match(r"\S+/syscalls-\d+ is forced to the disk again and again: ", syncs["title"]), syncs
+    harness.check_in("300 writes, 300 syncs", syncs["evidence"])
+    assert "O_DSYNC" not in syncs["evidence"], syncs
+    folder, _ = report_of(tmp, f"{harness.workload('syscalls')} dsyncs=300")
+    (syncs,) = findings_of(folder, "syncs")
+    assert re.match(r"\S+/dsyncs-\d+ is forced to the disk again and again: ", syncs["title"]), syncs
+    harness.check_in("300 of the writes wait for the disk each, for the file was opened with O_SYNC or O_DSYNC", syncs["evidence"])
+
+
+def test_findings_of_polling(tmp):
+    """Each of the three loops that ask in vain is named with its count; a program that sleeps a few times is none."""
+    folder, _ = report_of(tmp, f"{harness.workload('syscalls')} sleeps=150 polls=300 agains=5000")
+    titles = sorted(finding["title"] for finding in findings_of(folder, "polling"))
+    for title, name, count in zip(titles, ("clock_nanosleep", "poll", "read"), ("150", "300", "5,000"), strict=True):
+        assert title.startswith(f"{name} ") and f"{count} times" in title, titles
+    folder, _ = report_of(tmp, f"{harness.workload('syscalls')} sleeps=20 reads=5000")
+    assert findings_of(folder, "polling") == []
+
+
+CONNECT = """\
+import socket
+s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()
+for i in range(150):
+    c = socket.create_connection(s.getsockname()); s.accept()[0].close(); c.close()
+"""
+
+
+def test_finding_of_connections(tmp):
+    """How often connections are opened, and how long that takes."""
+    script = tmp / "connect.py"
+    script.write_text(CONNECT)
+    folder, _ = report_of(tmp, f"{sys.executable} -S -E {script}")
+    (connect,) = findings_of(folder, "connect")
+    assert re.match(r"Connections are opened 15\d times, which takes \S+ \S+", connect["title"]), connect
+    harness.check_in("connect: p50 ", connect["evidence"])
+
+
+# A network and a /etc/resolv.conf of its own, a name server that takes 5 ms to answer, and a program that asks it.
+NAMES = """\
+import ctypes, fcntl, os, signal, socket, struct, subprocess, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.unshare(0x40000000 | 0x00020000) == 0
+assert libc.mount(None, b"/", None, 0x44000, None) == 0
+open("resolv.conf", "w").write("nameserver 127.0.0.1\\noptions attempts:1 timeout:5\\n")
+open("nsswitch.conf", "w").write("hosts: dns\\n")
+for name in (b"resolv.conf", b"nsswitch.conf"):
+    assert libc.mount(os.path.abspath(name), b"/etc/" + name, None, 4096, None) == 0
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+fcntl.ioctl(s, 0x8914, struct.pack("16sh14x", b"lo", 1))
+s.bind(("127.0.0.1", 53))
+child = os.fork()
+if child:
+    os.execv(sys.argv[1], sys.argv[1:])
+while True:
+    question, peer = s.recvfrom(512)
+    if os.getppid() == 1: break
+    end = question.index(b"\\0", 12) + 5
+    time.sleep(0.005)
+    s.sendto(question[:2] + struct.pack(">HHHHH", 0x8180, 1, 1, 0, 0) + question[12:end]
+             + struct.pack(">HHHIH4B", 0xc00c, 1, 1, 60, 4, 10, 0, 0, 1), peer)
+"""
+
+
+def test_findings_of_name_lookups(tmp):
+    """The name server by its address though each question has a socket of its own; and who waits for it, by stack."""
+    harness.need("root")
+    script = tmp / "names.py"
+    script.write_text(NAMES)
+    folder, text = report_of(tmp, f"{sys.executable} -S -E {script} {harness.workload('syscalls')} names=100")
+    titles = [finding["title"] for finding in findings_of(folder, "dns")]
+    assert any(title.startswith("UDP to 127.0.0.1:53 is asked for names: ") for title in titles), titles
+    assert any(re.match("ask_for_names waits for host names to be looked up: ", title) for title in titles), titles
+    harness.check_in("UDP to 127.0.0.1:53", "\n".join(section(text, "Sockets by peer")))
+
+
 def test_peers_are_named(tmp):
     """Both ends of connections on the loopback, whose local ports differ, fall together by service."""
     script = tmp / "talk.py"

@@ -10,12 +10,19 @@
  *   compat=N    getppid by the numbers of 32-bit code (int $0x80), where 64 is semget to 64-bit code
  *   sleeps=N    of 5 ms each
  *   syncs=N     write and fsync of a file in the working folder
+ *   dsyncs=N    write to a file in the working folder that was opened with O_DSYNC
+ *   polls=N     of a pipe that stays empty, for 1 ms
+ *   agains=N    reads of that pipe, which does not block
+ *   names=N     host names that are asked for, by getaddrinfo
  *   threads=N   each makes 10 reads
  *   children=N  each makes 10 writes and ends
  *   restart=1   a thread, not the first one, executes this program anew with "pids=3"
  *   stop=1      stops itself (SIGSTOP), and says so when it goes on
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -25,9 +32,27 @@
 
 #include "workload.h"
 
-static const char *const names[] = { "reads", "writes",  "fails",    "pids",    "compat", "sleeps",
-				     "syncs", "threads", "children", "restart", "stop" };
-enum { READS, WRITES, FAILS, PIDS, COMPAT, SLEEPS, SYNCS, THREADS, CHILDREN, RESTART, STOP, COUNT };
+static const char *const names[] = { "reads",  "writes", "fails",   "pids",     "compat",
+				     "sleeps", "syncs",  "threads", "children", "restart",
+				     "stop",   "dsyncs", "polls",   "agains",   "names" };
+enum {
+	READS,
+	WRITES,
+	FAILS,
+	PIDS,
+	COMPAT,
+	SLEEPS,
+	SYNCS,
+	THREADS,
+	CHILDREN,
+	RESTART,
+	STOP,
+	DSYNCS,
+	POLLS,
+	AGAINS,
+	NAMES,
+	COUNT
+};
 
 static long counts[COUNT];
 static const char *program;
@@ -90,6 +115,68 @@ static void sync_bytes(long count)
 	}
 	close(fd);
 	unlink(name);
+}
+
+static void dsync_bytes(long count)
+{
+	char name[64];
+	int fd;
+
+	if (count == 0) {
+		return;
+	}
+	snprintf(name, sizeof(name), "dsyncs-%d", (int)getpid());
+	fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_DSYNC, 0600);
+	for (long i = 0; i < count; i++) {
+		if (write(fd, "x", 1) != 1) {
+			exit(1);
+		}
+	}
+	close(fd);
+	unlink(name);
+}
+
+static void ask_in_vain(long polls, long agains)
+{
+	int ends[2];
+	char byte;
+
+	if (polls == 0 && agains == 0) {
+		return;
+	}
+	if (pipe2(ends, O_NONBLOCK) != 0) {
+		exit(1);
+	}
+	for (long i = 0; i < polls; i++) {
+		struct pollfd one = { ends[0], POLLIN, 0 };
+
+		if (poll(&one, 1, 1) != 0) {
+			exit(1);
+		}
+	}
+	for (long i = 0; i < agains; i++) {
+		if (read(ends[0], &byte, 1) != -1 || errno != EAGAIN) {
+			exit(1);
+		}
+	}
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static NOINLINE void ask_for_names(long count)
+{
+	struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_STREAM };
+	struct addrinfo *found;
+	char name[64];
+
+	for (long i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "host%ld.example", i);
+		if (getaddrinfo(name, NULL, &hints, &found) != 0) {
+			exit(1);
+		}
+		freeaddrinfo(found);
+	}
+	__asm__ volatile("" ::: "memory"); /* no tail call: this function is on the stack while it waits */
 }
 
 static void *run_thread(void *arg)
@@ -184,6 +271,9 @@ int main(int argc, char **argv)
 		nanosleep(&pause, NULL);
 	}
 	sync_bytes(counts[SYNCS]);
+	dsync_bytes(counts[DSYNCS]);
+	ask_in_vain(counts[POLLS], counts[AGAINS]);
+	ask_for_names(counts[NAMES]);
 	run_threads(counts[THREADS]);
 	run_children(counts[CHILDREN]);
 	if (counts[STOP]) {

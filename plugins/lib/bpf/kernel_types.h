@@ -63,6 +63,7 @@ struct file {
 	struct inode *f_inode;
 	void *f_op;
 	void *private_data;
+	unsigned int f_flags;
 	struct path f_path;
 };
 

@@ -196,6 +196,7 @@ int on_sys_exit(__u64 *ctx)
 	cell = cell_find(slot->group, key);
 	if (cell) {
 		cell_call(cell, duration_ns);
+		cell->zeros += result == 0;
 		if (result < 0 && result >= -4095 && slot->call_key != NR_RT_SIGRETURN) {
 			cell_error(cell, -result);
 		}

@@ -102,6 +102,7 @@ struct group {
 struct bpf_cell {
 	u64 calls;
 	u64 errors;
+	u64 zeros; /* returned 0 */
 	u64 total_ns;
 	u64 min_ns;
 	u64 max_ns;
@@ -214,6 +215,7 @@ struct use_key {
 struct use_value {
 	u64 reads, writes, syncs, others, errors;
 	u64 read_bytes, written_bytes, small;
+	u64 sync_writes; /* by descriptors that were opened with O_SYNC or O_DSYNC */
 	u64 total_ns, blocked_ns, max_ns;
 	u64 last_ns; /* when it was used last */
 	u32 mode;    /* of its inode */

@@ -33,6 +33,9 @@ struct {
 #define FILE_TYPE   0170000u
 #define FILE_SOCKET 0140000u
 #define FILE_PIPE   0010000u
+#define FILE_PLAIN  0100000u
+#define FILE_BLOCKS 0060000u
+#define OPEN_DSYNC  010000u /* O_SYNC has it too */
 #define FAMILY_UNIX 1
 #define FAMILY_IN   2
 #define FAMILY_IN6  10
@@ -227,6 +230,17 @@ static always_inline void use_add(struct use_value *use, __u8 io, long result, _
 	use->last_ns = now;
 }
 
+/* A write that returns when the disk has the data. */
+static always_inline void note_sync_write(struct use_value *use, struct task_struct *task, __u64 fd)
+{
+	__u32 type = use->mode & FILE_TYPE;
+	struct file *file = type == FILE_PLAIN || type == FILE_BLOCKS ? file_of(task, fd) : 0;
+
+	if (file && BPF_CORE_READ(file, f_flags) & OPEN_DSYNC) {
+		__sync_fetch_and_add(&use->sync_writes, 1);
+	}
+}
+
 /* A call on a descriptor or a lock has returned; `key` becomes what it worked on. */
 static always_inline void use_call(struct slot *slot, struct task_struct *task, struct pt_regs *regs,
 				   const struct call_info *info, struct use_key *key, long result,
@@ -249,6 +263,9 @@ static always_inline void use_call(struct slot *slot, struct task_struct *task, 
 		return;
 	}
 	use_add(use, info->io, result, duration_ns, slot->call_blocked_ns, now);
+	if (info->io == 'w') {
+		note_sync_write(use, task, first);
+	}
 	if (info->flags & CALL_RENAMES) {
 		name_again(use, task, first);
 	}
