@@ -20,6 +20,8 @@
 
 /** One stacks artifact. */
 struct view {
+	const struct pfc_reader
+		*reader; /* valid as long as the host's call lasts; NULL when it could not be opened */
 	struct profile *profile; /* NULL when it could not be read */
 	struct health health;
 	struct rank self;

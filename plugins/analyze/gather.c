@@ -53,6 +53,7 @@ static int read_view(struct analysis *analysis, const struct pfc_host *host, uin
 	label_of(status == PFC_OK ? reader : NULL, "stacks", index, view->label, sizeof(view->label));
 	options.seed = host->now(host->ctx);
 	if (status == PFC_OK) {
+		view->reader = reader;
 		status = profile_read(reader, &options, &view->profile);
 	}
 	if (status != PFC_OK) {

@@ -4,7 +4,6 @@
  * disk, the network, a sleep), and the books of profcore.syscalls/1 (ready and without a CPU; calls made very often). Waits for
  * something to do (epoll, accept, a condition) are nobody's fault and make no finding.
  */
-#include "causes.h"
 #include "waiting.h"
 
 #include <math.h>
@@ -66,6 +65,7 @@ static int add_cause(struct analysis *analysis, const struct view *view, enum ca
 	uint32_t app, best = 0, stack_of_best = 0;
 	struct finding *finding;
 	char text[UNITS_ROOM];
+	int status = PFC_OK;
 
 	if (!weight) {
 		return PFC_ENOMEM;
@@ -100,10 +100,13 @@ static int add_cause(struct analysis *analysis, const struct view *view, enum ca
 				units_pct(weight[best], profile->weight), units_weight(text, whole, "ns"));
 			text_format(&finding->evidence, "%s waits; by way of ", units_count(text, samples));
 			add_way(&finding->evidence, profile, stack_of_best);
+			status = cause == CAUSE_LOCK
+					 ? wakers_say(analysis, view, cause, best, &finding->evidence)
+					 : PFC_OK;
 		}
 	}
 	free(weight);
-	return PFC_OK;
+	return status;
 }
 
 /* ---- the books ---- */

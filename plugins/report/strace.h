@@ -12,14 +12,14 @@
 #include <profcore/profcore.h>
 
 #include "lib/profile.h"
+#include "lib/sampled.h"
 #include "lib/syscalls.h"
 #include "lib/text.h"
 
 /** The stacks of one artifact, with the stack of each sample by its time and thread. */
 struct strace_sampled {
 	struct profile *profile; /* NULL: there is none */
-	struct strace_sample *samples;
-	uint32_t count;
+	struct sampled samples;
 };
 
 /** What the same stage took besides. */

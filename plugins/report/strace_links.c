@@ -2,59 +2,9 @@
 /* What joins the tables of strace to its stacks: a sample is found by its time and its thread. */
 #include "strace.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <profcore/status.h>
-
-#include "lib/cols.h"
-
-#define SAMPLES_MAX (1u << 20) /* later ones are not looked up */
-
-struct strace_sample {
-	uint64_t time_ns;
-	int32_t tid;
-	uint32_t stack;
-};
-
-static int compare(const void *a, const void *b)
-{
-	const struct strace_sample *x = a;
-	const struct strace_sample *y = b;
-
-	if (x->time_ns != y->time_ns) {
-		return x->time_ns < y->time_ns ? -1 : 1;
-	}
-	return (x->tid > y->tid) - (x->tid < y->tid);
-}
-
-static int read_samples(struct strace_sampled *to, const struct pfc_reader *reader)
-{
-	static const char *const columns[] = { "time", "tid", "stack" };
-	struct cols cols;
-
-	if (cols_begin(&cols, reader, "samples", columns, 3) != PFC_OK || cols.table.row_count == 0) {
-		return PFC_OK;
-	}
-	to->samples = calloc(cols.table.row_count < SAMPLES_MAX ? cols.table.row_count : SAMPLES_MAX,
-			     sizeof(*to->samples));
-	if (!to->samples) {
-		return PFC_ENOMEM;
-	}
-	while (cols_next(&cols)) {
-		for (uint64_t row = 0;
-		     row < cols.rows && to->count < SAMPLES_MAX && to->count < cols.table.row_count; row++) {
-			uint32_t stack = cols_id(&cols, 2, row);
-
-			to->samples[to->count++] =
-				(struct strace_sample){ (uint64_t)cols_int(&cols, 0, row, 0),
-							(int32_t)cols_int(&cols, 1, row, 0),
-							stack < to->profile->stack_count ? stack : 0 };
-		}
-	}
-	qsort(to->samples, to->count, sizeof(*to->samples), compare);
-	return PFC_OK;
-}
 
 static int read_one(struct strace_sampled *to, const struct pfc_reader *reader)
 {
@@ -64,7 +14,9 @@ static int read_one(struct strace_sampled *to, const struct pfc_reader *reader)
 	if (status == PFC_ENOENT) {
 		return PFC_OK;
 	}
-	return status == PFC_OK && !to->samples ? read_samples(to, reader) : status;
+	return status == PFC_OK && !to->samples.rows
+		       ? sampled_read(&to->samples, reader, to->profile->stack_count)
+		       : status;
 }
 
 int strace_links_read(struct strace_links *links, const struct pfc_host *host, const char *producer)
@@ -97,7 +49,7 @@ static void finish_one(struct strace_sampled *sampled)
 	if (sampled->profile) {
 		profile_destroy(sampled->profile);
 	}
-	free(sampled->samples);
+	sampled_finish(&sampled->samples);
 }
 
 void strace_links_finish(struct strace_links *links)
@@ -109,11 +61,7 @@ void strace_links_finish(struct strace_links *links)
 
 uint32_t strace_stack_at(const struct strace_sampled *from, uint64_t time_ns, int32_t tid)
 {
-	struct strace_sample key = { time_ns, tid, 0 };
-	const struct strace_sample *found =
-		from->count ? bsearch(&key, from->samples, from->count, sizeof(key), compare) : NULL;
-
-	return found ? found->stack : 0;
+	return sampled_at(&from->samples, time_ns, tid);
 }
 
 static unsigned add_kind(const struct profile *profile, uint32_t stack, enum profile_kind kind, unsigned most,

@@ -100,7 +100,7 @@ struct file_use {
 	uint64_t reads, writes, syncs, others; /* calls, by what they do */
 	uint64_t errors;
 	uint64_t read_bytes, written_bytes;
-	uint64_t small; /* of reads and writes: those of at most FILE_SMALL bytes */
+	uint64_t small;       /* of reads and writes: those of at most FILE_SMALL bytes */
 	uint64_t sync_writes; /* of writes: by descriptors that were opened with O_SYNC or O_DSYNC */
 	uint64_t total_ns, blocked_ns, max_ns;
 };

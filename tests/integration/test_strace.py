@@ -414,6 +414,7 @@ def test_planted_causes_are_named(tmp):
         often = findings(tmp / "syscalls", backend, "syscalls", options="calls = all")["syscalls"]
     check_in("rebuild_cache waits for a lock", lock["title"])
     check_in("handle_request > slow_endpoint", lock["evidence"])
+    assert re.search(r"; woken by \S+ in rebuild_cache for \d+ % of it", lock["evidence"]), lock
     check_in("append_audit_record waits for the disk", disk["title"])
     check_in("read", often["title"])
     check_in("a request", often["evidence"])
