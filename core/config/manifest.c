@@ -123,7 +123,7 @@ const char *manifest_multiplicity_name(enum port_multiplicity multiplicity)
 
 char *manifest_privilege_names(uint32_t privileges, char *to, size_t to_bytes)
 {
-	static const char *const names[] = { "perf", "bpf", "ptrace", "target-files", "network" };
+	static const char *const names[] = { "perf", "bpf", "ptrace", "target-files", "network", "uprobe" };
 	size_t at = 0;
 
 	snprintf(to, to_bytes, "none");

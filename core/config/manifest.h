@@ -31,6 +31,7 @@ enum plugin_privilege {
 	PRIVILEGE_PTRACE = 4,
 	PRIVILEGE_TARGET_FILES = 8,
 	PRIVILEGE_NETWORK = 16,
+	PRIVILEGE_UPROBE = 32,
 };
 
 /** [input NAME] or [output NAME]. */

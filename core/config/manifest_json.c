@@ -18,7 +18,7 @@ static json_t *privileges_to_json(uint32_t privileges)
 	json_t *array = json_array();
 	char name[64];
 
-	for (unsigned bit = 1; bit <= PRIVILEGE_NETWORK; bit *= 2) {
+	for (unsigned bit = 1; bit <= PRIVILEGE_UPROBE; bit *= 2) {
 		if ((privileges & bit) != 0) {
 			json_array_append_new(array,
 					      json_string(manifest_privilege_names(bit, name, sizeof(name))));

@@ -10,7 +10,8 @@
 static uint32_t read_privileges(struct manifest_reader *reader, const struct ini_section *section,
 				const char *text)
 {
-	static const char *const names[] = { "none", "perf", "bpf", "ptrace", "target-files", "network" };
+	static const char *const names[] = { "none",         "perf",    "bpf",   "ptrace",
+					     "target-files", "network", "uprobe" };
 	int line = manifest_line_of(section, "privileges");
 	char **words = manifest_words(reader, line, "privileges", text);
 	uint32_t bits = 0;

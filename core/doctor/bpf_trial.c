@@ -3,15 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "config/manifest.h"
 #include "doctor/check.h"
 #include "doctor/trial.h"
+#include "stage/sandbox.h"
 #include "target/procfs.h"
 
 #ifndef CAP_BPF
@@ -123,25 +124,56 @@ static void try_btf(const struct facts *facts, json_t *checks)
 	close_if(fd);
 }
 
-static void try_probes(json_t *checks)
+static bool has_pmu(const char *name)
 {
-	static const char *const kinds[] = { "uprobe", "kprobe" };
-	bool has[2];
+	char text[16];
 
-	for (size_t i = 0; i < 2; i++) {
-		char text[16];
+	return procfs_read(text, sizeof(text), "/sys/bus/event_source/devices/%s/type", name) > 0;
+}
 
-		has[i] = procfs_read(text, sizeof(text), "/sys/bus/event_source/devices/%s/type", kinds[i]) >
-			 0;
-	}
-	if (has[0] && has[1]) {
-		check_add(checks, AREA, "probes", VERDICT_WORKS, "", "uprobes and kprobes");
+/* Whether the sandbox left CAP_SYS_ADMIN at hand: it does where the kernel probes programs by nothing less. */
+static bool is_admin_at_hand(void)
+{
+	cap_flag_value_t permitted = CAP_CLEAR;
+	cap_t have = cap_get_proc();
+	bool at_hand = have != NULL && cap_get_flag(have, CAP_SYS_ADMIN, CAP_PERMITTED, &permitted) == 0 &&
+		       permitted == CAP_SET;
+
+	cap_free(have);
+	return at_hand;
+}
+
+static void try_uprobes(const struct facts *facts, json_t *checks)
+{
+	const char *lost = "so no functions of programs (malloc) can be followed";
+
+	if (!has_pmu("uprobe")) {
+		check_add(checks, AREA, "probes on programs", VERDICT_DEGRADED, "",
+			  "this kernel was built without uprobes, %s", lost);
+	} else if (sandbox_has_probe_links()) {
+		check_add(checks, AREA, "probes on programs", VERDICT_WORKS, "", "uprobes");
+	} else if (is_admin_at_hand()) {
+		check_add(checks, AREA, "probes on programs", VERDICT_WORKS, "",
+			  "uprobes, each an event on %s: stages attach them with CAP_SYS_ADMIN",
+			  facts->kernel);
 	} else {
-		check_add(checks, AREA, "probes", VERDICT_DEGRADED, "", "%s%s: this kernel was built without",
-			  has[0] ? "" : "no uprobes, so no functions of programs (malloc) can be followed",
-			  has[1]   ? ""
-			  : has[0] ? "no kprobes, so kernel functions without a tracepoint cannot be followed"
-				   : "; no kprobes either");
+		check_add(checks, AREA, "probes on programs", VERDICT_DEGRADED,
+			  facts->container[0] != '\0' ? "docker run --cap-add SYS_ADMIN ..."
+						      : "run profcore as root",
+			  "before Linux 6.6 (this is %s) uprobes want CAP_SYS_ADMIN, %s", facts->kernel,
+			  lost);
+	}
+}
+
+static void try_kprobes(json_t *checks)
+{
+	if (has_pmu("kprobe")) {
+		check_add(checks, AREA, "probes on the kernel", VERDICT_WORKS, "", "kprobes");
+	} else {
+		check_add(checks, AREA, "probes on the kernel", VERDICT_DEGRADED, "",
+			  "this kernel was built without kprobes, so its functions without a tracepoint "
+			  "cannot be "
+			  "followed");
 	}
 }
 
@@ -162,8 +194,9 @@ static void try_bpf(const struct facts *facts, json_t *checks)
 		try_map(facts, checks);
 	}
 	try_btf(facts, checks);
-	try_probes(checks);
+	try_uprobes(facts, checks);
+	try_kprobes(checks);
 	close_if(program);
 }
 
-const struct trial trial_bpf = { AREA, "BPF", PRIVILEGE_BPF, try_bpf };
+const struct trial trial_bpf = { AREA, "BPF", PRIVILEGE_BPF | PRIVILEGE_UPROBE, try_bpf };

@@ -7,16 +7,18 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/ahead.h"
 #include "config/manifest.h"
 #include "stage/syscalls.h"
 
-#define PRIVILEGED (PRIVILEGE_PERF | PRIVILEGE_BPF | PRIVILEGE_PTRACE)
+#define PRIVILEGED (PRIVILEGE_PERF | PRIVILEGE_BPF | PRIVILEGE_PTRACE | PRIVILEGE_UPROBE)
 
 /* linux/capability.h of Debian 12 has them; libcap's table may be older than the kernel. */
 static const struct {
@@ -58,6 +60,15 @@ static bool wants_admin(cap_t have, uint32_t privileges)
 	       (wants(privileges, CAP_BPF) && !is_permitted(have, CAP_BPF));
 }
 
+bool sandbox_has_probe_links(void)
+{
+	struct utsname kernel;
+	unsigned major = 0, minor = 0;
+
+	return uname(&kernel) == 0 && sscanf(kernel.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 6));
+}
+
 /* Keeps what is wanted of what we have; drops all else from every set. */
 static int keep_capabilities(uint32_t privileges, struct pfc_error *err)
 {
@@ -72,10 +83,12 @@ static int keep_capabilities(uint32_t privileges, struct pfc_error *err)
 	for (cap_value_t cap = 0; cap_valid(cap); cap++) {
 		bool wanted =
 			wants(privileges, cap) || (cap == CAP_SYS_ADMIN && wants_admin(have, privileges));
+		bool at_hand = cap == CAP_SYS_ADMIN && (privileges & PRIVILEGE_UPROBE) != 0 &&
+			       !sandbox_has_probe_links();
 
-		if (wanted && is_permitted(have, cap)) {
+		if ((wanted || at_hand) && is_permitted(have, cap)) {
 			cap_set_flag(keep, CAP_PERMITTED, 1, &cap, CAP_SET);
-			cap_set_flag(keep, CAP_EFFECTIVE, 1, &cap, CAP_SET);
+			cap_set_flag(keep, CAP_EFFECTIVE, 1, &cap, wanted ? CAP_SET : CAP_CLEAR);
 			continue;
 		}
 		/* Needs CAP_SETPCAP; without it there is nothing to gain by exec either, as no_new_privs is on. */
@@ -163,7 +176,8 @@ int sandbox_enter(uint32_t privileges, const char *plugin_dir, const char **ret_
 			return rc;
 		}
 	}
-	if ((privileges & PRIVILEGE_PERF) != 0) { /* before CAP_SYS_NICE goes; the plugin gives it back after the window */
+	if ((privileges & PRIVILEGE_PERF) !=
+	    0) { /* before CAP_SYS_NICE goes; the plugin gives it back after the window */
 		ahead_take();
 	}
 	rc = keep_capabilities(privileges, err);

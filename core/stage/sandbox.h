@@ -8,10 +8,13 @@
  *   network          the same, with sockets, and the files that names are resolved with
  *   perf, bpf,       capabilities for just that, no_new_privs
  *   ptrace
+ *   uprobe           CAP_SYS_ADMIN, where the kernel has no lesser way to probe a program, and not in effect until the
+ *                    stage puts it there; docs/decisions/0010-*.md
  */
 #ifndef CORE_STAGE_SANDBOX_H
 #define CORE_STAGE_SANDBOX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -21,5 +24,11 @@
  * *ret_missing ("" when all is on; the text is static).
  */
 int sandbox_enter(uint32_t privileges, const char *plugin_dir, const char **ret_missing, struct pfc_error *err);
+
+/**
+ * Since Linux 6.6 a BPF link probes a program, which CAP_PERFMON and CAP_BPF are enough for. Before it there are only events of
+ * the uprobe PMU, which want CAP_SYS_ADMIN.
+ */
+bool sandbox_has_probe_links(void);
 
 #endif

@@ -3,6 +3,7 @@
 """The heap of programs that run: what probes say, against what the programs themselves know; and that nothing stays behind."""
 
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -165,6 +166,67 @@ def test_as_on_older_kernels(tmp):
     check_near(run.sites["forgets"]["live"] / told[2], 1, 0.4, "bytes in use, of what was leaked")
 
 
+UNAME26 = 0x0020000
+
+
+@contextlib.contextmanager
+def an_old_kernel():
+    """What is started here takes the kernel for 2.6, personality(2): the stage gets what older ones want for probes."""
+    libc = ctypes.CDLL(None)
+    before = libc.personality(0xFFFFFFFF)
+    libc.personality(before | UNAME26)
+    try:
+        yield
+    finally:
+        libc.personality(before)
+
+
+def need_admin():
+    harness.need("bpf")
+    held = int(next(line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff")).split()[1], 16)
+    if not held >> 21 & 1:
+        raise harness.Skip("admin", "CAP_SYS_ADMIN is not held, which probes by events want")
+
+
+def test_by_events_as_before_there_were_links(tmp):
+    """As on Linux 5.15 to 6.5, by the uprobe PMU: the same figures, in a stage that is confined as ever, with CAP_SYS_ADMIN at hand."""
+    need_admin()
+    with program(tmp, attached(rate=4000, leak=200, threads=2)) as it, an_old_kernel():
+        run = Attached(tmp, f"pid = {it.pid}", more="probes = events\n")
+        told = it.of(run.window())
+    check_in("events", run.facts["probes"]["link"])
+    check_counts(run, told)
+    of_names(run, told)
+    check_near(run.sites["forgets"]["live"] / told[2], 1, 0.4, "bytes in use, of what was leaked")
+    check_in("CAP_SYS_ADMIN while", run.plan())
+    with program(tmp, attached(rate=1000)) as it:  # where the kernel has links the stage has no CAP_SYS_ADMIN
+        run = Attached(tmp, f"pid = {it.pid}", seconds=1, mode="auto", more="probes = events\n", code=1)
+    timeline = run.artifact("timeline")
+    assert timeline["state"] == "partial", timeline
+    check_in("CAP_SYS_ADMIN", timeline["completeness"]["partial"])
+
+
+def capabilities(pid, which):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(which):
+            return int(line.split()[1], 16)
+    raise AssertionError(which)
+
+
+def test_a_stage_that_was_killed_leaves_no_event_behind(tmp):
+    need_admin()
+    with program(tmp, attached(rate=2000)) as it, an_old_kernel():
+        with running(tmp, it.pid, more="probes = events\n") as run:
+            harness.wait_until(lambda: len(patched(it.pid)) >= 5, 20, "probes in the target")
+            time.sleep(1.5)
+            stage = stage_of(run.pid)
+            assert capabilities(stage, "CapPrm") >> 21 & 1, "CAP_SYS_ADMIN is not at hand"
+            assert not capabilities(stage, "CapEff") >> 21 & 1, "CAP_SYS_ADMIN is in effect though nothing is attached"
+            os.kill(stage, signal.SIGKILL)
+            harness.wait_until(lambda: not patched(it.pid), 10, "the target's own code, again")
+            assert run.wait(30) != 0, "a killed stage must not look like success"
+
+
 def compiled(tmp, name, argv):
     source = harness.source_dir() / "tests" / "workloads"
     done = subprocess.run([*argv, "-O2", "-g", "-D_GNU_SOURCE", f"-I{source}", source / "attached.c", "-o", tmp / name, "-pthread"],
@@ -318,10 +380,10 @@ def stage_of(pid):
 
 
 @contextlib.contextmanager
-def running(tmp, pid, seconds=30):
+def running(tmp, pid, seconds=30, more=""):
     config = tmp / "run.ini"
     config.write_text(CONFIG.format(seconds=seconds, output=tmp / "runs", target=f"pid = {pid}", sample="64KiB", budget=1000,
-                                    mode="uprobes"))
+                                    mode="uprobes") + more)
     run = subprocess.Popen([harness.profcore_path(), "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield run

@@ -88,7 +88,7 @@ START_TEST(names_each_fault)
 		   "transfrom: is none of "
 		   "driver, collector, transform, reporter; did you mean \"transform\"?; x.so:6: privileges "
 		   "= prf: is none of "
-		   "none, perf, bpf, ptrace, target-files, network; did you mean \"perf\"?");
+		   "none, perf, bpf, ptrace, target-files, network, uprobe; did you mean \"perf\"?");
 	expect_bad(HEAD "perturbs = maybe\n", "x.so:7: perturbs = maybe: is neither yes nor no");
 	expect_bad(HEAD "perturbs_when = how = hard\n",
 		   "x.so:7: perturbs_when = how = hard: write OPTION = VALUE, with an option of this plugin");

@@ -8,10 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -215,6 +219,55 @@ START_TEST(perf_events_still_open)
 }
 END_TEST
 
+/* A kernel that calls itself older than it is: 6.18 says 2.6.78 then. */
+static int uprobe(unsigned long as)
+{
+	cap_flag_value_t permitted = CAP_CLEAR, effective = CAP_CLEAR;
+	cap_t have;
+
+	if (personality(as) < 0 || enter(PRIVILEGE_BPF | PRIVILEGE_UPROBE) < 0) {
+		return 99;
+	}
+	have = cap_get_proc();
+	if (have == NULL || cap_get_flag(have, CAP_SYS_ADMIN, CAP_PERMITTED, &permitted) < 0 ||
+	    cap_get_flag(have, CAP_SYS_ADMIN, CAP_EFFECTIVE, &effective) < 0) {
+		return 98;
+	}
+	cap_free(have);
+	if (effective != CAP_CLEAR) {
+		return 61;
+	}
+	return permitted == (as == UNAME26 ? CAP_SET : CAP_CLEAR) ? 0 : 62;
+}
+
+static int uprobe_by_links(void)
+{
+	return uprobe(PER_LINUX);
+}
+
+static int uprobe_by_events(void)
+{
+	return uprobe(UNAME26);
+}
+
+START_TEST(probes_get_admin_only_on_old_kernels)
+{
+	struct utsname kernel;
+	unsigned major = 0, minor = 0;
+
+	if (geteuid() != 0 || prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN) != 1) {
+		printf("# SKIP(root): needs root with CAP_SYS_ADMIN\n");
+		return;
+	}
+	ck_assert_int_eq(uname(&kernel), 0);
+	ck_assert_int_eq(sscanf(kernel.release, "%u.%u", &major, &minor), 2);
+	ck_assert_int_eq(in_child(uprobe_by_events), 0);
+	if (major > 6 || (major == 6 && minor >= 6)) {
+		ck_assert_int_eq(in_child(uprobe_by_links), 0);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("sandbox");
@@ -223,5 +276,6 @@ int main(void)
 	tcase_add_test(tests, target_files_come_from_the_core);
 	tcase_add_test(tests, network_is_sockets_and_no_files);
 	tcase_add_test(tests, perf_events_still_open);
+	tcase_add_test(tests, probes_get_admin_only_on_old_kernels);
 	return fixture_main(tests, "sandbox");
 }

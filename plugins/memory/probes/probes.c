@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "events.h"
 #include "heap_probes.skel.h"
 #include "lib/bpf/words.h"
 
@@ -194,36 +195,6 @@ static int attach_both(struct probes *probes, const char *path, int32_t pid, con
 	return ret_fds[0] < 0 ? ret_fds[0] : 0;
 }
 
-/* Entries and returns by events of the kernel's uprobe PMU. */
-static int attach_events(struct probes *probes, const char *path, int32_t pid,
-			 const struct probe_point *points, uint32_t count, struct probe_link *ret)
-{
-	ret->links = calloc(2 * (size_t)count, sizeof(struct bpf_link *));
-	if (!ret->links) {
-		return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < 2 * count; i++) {
-		const struct probe_point *point = &points[i / 2];
-		bool is_return = i % 2 == 0; /* first, so that no entry waits for a return that is not seen */
-		struct bpf_uprobe_opts opts = { .sz = sizeof(opts),
-						.bpf_cookie = point->number,
-						.retprobe = is_return };
-		struct bpf_link *link;
-
-		if (is_return && !point->wants_return) {
-			continue;
-		}
-		link = bpf_program__attach_uprobe_opts(is_return ? probes->skeleton->progs.on_leave
-								 : probes->skeleton->progs.on_enter,
-						       pid, path, point->file_offset, &opts);
-		if (!link) {
-			return -errno;
-		}
-		ret->links[ret->count++] = link;
-	}
-	return 0;
-}
-
 int probes_attach(struct probes *probes, int fd, int32_t pid, const struct probe_point *points,
 		  uint32_t count, struct probe_link *ret)
 {
@@ -241,7 +212,7 @@ int probes_attach(struct probes *probes, int fd, int32_t pid, const struct probe
 	} else if (probes->by == PROBES_MULTI) {
 		rc = attach_both(probes, path, pid, points, count, link.fds);
 	} else {
-		rc = attach_events(probes, path, pid, points, count, &link);
+		rc = probes_attach_events(probes, path, pid, points, count, &link);
 	}
 	if (rc < 0) {
 		probes_detach(&link);

@@ -4,6 +4,7 @@
  */
 #include "way.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ static int32_t probes_probe(struct heap *heap)
 		return refuse_all(heap, why, hint);
 	}
 	if (probes_load(&probed->probes, &wish, words, sizeof(words)) != PFC_OK) {
-		return refuse_all(heap, words, "run as root, on Linux 6.6 or newer");
+		return refuse_all(heap, words, "run as root, on Linux 5.15 or newer");
 	}
 	if (follow_open(&probed->follow, heap->host, &probed->probes) < 0) {
 		return refuse_all(heap, "the host does not tell of the target's files",
@@ -109,8 +110,10 @@ static void plan(struct heap_probed *probed)
 
 	follow_allocators(&probed->follow, allocators, sizeof(allocators));
 	snprintf(what, sizeof(what),
-		 "heap: one allocation in %llu KiB since the window's start, by probes on %.110s",
-		 (unsigned long long)(heap->period_bytes + 512) / 1024, allocators);
+		 "heap: one allocation in %llu KiB since the window's start, by probes%s on %.110s",
+		 (unsigned long long)(heap->period_bytes + 512) / 1024,
+		 probed->probes.by == PROBES_EVENTS ? " (events, CAP_SYS_ADMIN while attaching)" : "",
+		 allocators);
 	snprintf(cost, sizeof(cost),
 		 "%.1f us a call, %.1f where the kernel steps over the instruction; %.0f calls a second now "
 		 "are %.1f %% of "
@@ -146,13 +149,17 @@ static int32_t probes_prepare(struct heap *heap)
 		return nothing_found(probed);
 	}
 	rc = probes_calibrate(&probed->probes, &probed->costs);
+	if (rc == -EACCES && probed->probes.by == PROBES_EVENTS) {
+		return refuse_all(
+			heap, "probes by events want CAP_SYS_ADMIN, which a stage has before Linux 6.6 alone",
+			"run as root (in a container: --cap-add SYS_ADMIN); since 6.6 probes = auto does "
+			"without");
+	}
 	if (rc < 0) {
 		char why[256];
 
 		bpf_words_why(-rc, why, sizeof(why));
-		return refuse_all(heap, why,
-				  "run as root, on Linux 6.6 or newer; older ones want CAP_SYS_ADMIN for it, "
-				  "which a stage gives up");
+		return refuse_all(heap, why, "run as root, on Linux 5.15 or newer");
 	}
 	probed->budget.share =
 		heap->host->option(heap->host->ctx, "budget", &budget) == PFC_OK ? budget.real / 100 : 0.03;
