@@ -66,6 +66,7 @@ sqlite3          a command whose calls are counted
 curl             the same
 libjemalloc-dev  an allocator to see
 libmimalloc-dev  another
+libtcmalloc-minimal4  and one with an operator new of its own
 '
 
 # Only where no Rust is there yet, from Debian or not.

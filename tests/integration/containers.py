@@ -15,15 +15,16 @@ INSIDE = "/srv/forum/backend-of-image"
 BUSY = "while :; do i=$((i+1)); done"
 
 
-def backend_image(nofp=False):
+def backend_image(nofp=False, rust=False):
     engine = docker_env.engine()
-    name = "backend-nofp" if nofp else "backend"
-    return engine.image_of(name, {INSIDE: harness.backend_path(nofp)},
+    name = ("rust-" if rust else "") + ("backend-nofp" if nofp else "backend")
+    program = harness.rust_backend_path(nofp) if rust else harness.backend_path(nofp)
+    return engine.image_of(name, {INSIDE: program},
                            entrypoint=[INSIDE, "--host", "0.0.0.0", "--port", "8080", "--folder", "/"])
 
 
-def run_backend(*args, options=(), nofp=False):
-    return docker_env.engine().run(backend_image(nofp), *args, options=["-p", "127.0.0.1::8080", *options])
+def run_backend(*args, options=(), nofp=False, rust=False):
+    return docker_env.engine().run(backend_image(nofp, rust), *args, options=["-p", "127.0.0.1::8080", *options])
 
 
 def wait_http(host, port):

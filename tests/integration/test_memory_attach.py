@@ -250,10 +250,22 @@ def test_other_allocators_static_ones_too(tmp):
     check_allocator(tmp, compiled(tmp, "static", ["gcc", "-static"]), "glibc (static)")
     if shutil.which("musl-gcc"):
         check_allocator(tmp, compiled(tmp, "musl", ["musl-gcc", "-static"]), "musl (musl)")
-    for library in ("jemalloc", "mimalloc"):
-        path = pathlib.Path(f"/usr/lib/x86_64-linux-gnu/lib{library}.so.2")
+    for library in ("jemalloc.so.2", "mimalloc.so.2", "tcmalloc_minimal.so.4"):
+        path = pathlib.Path(f"/usr/lib/x86_64-linux-gnu/lib{library}")
         if path.exists():
-            check_allocator(tmp, None, f"{library} (lib{library}.so.2", env={"LD_PRELOAD": str(path)})
+            check_allocator(tmp, None, f"{library[:8]} (lib{library}", env={"LD_PRELOAD": str(path)})
+
+
+def test_operator_new_is_seen_once(tmp):
+    """libstdc++'s calls malloc, tcmalloc's own does not."""
+    harness.need("bpf")
+    need_tool("gcc")
+    exe = compiled(tmp, "new", ["gcc", "-Dmalloc=_Znwm", "-Dfree=_ZdlPv", "-Wl,--no-as-needed", "-lstdc++"])
+    check_allocator(tmp, exe, "glibc (libc.so.6)")
+    path = pathlib.Path("/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4")
+    if not path.exists():
+        raise harness.Skip("tcmalloc", "libtcmalloc-minimal4 is not installed: of operator new only libstdc++'s was looked at")
+    check_allocator(tmp, exe, "tcmalloc (libtcmalloc_minimal.so.4", env={"LD_PRELOAD": str(path)})
 
 
 def test_an_allocator_without_a_name_is_said_to_be_unseen(tmp):
@@ -321,20 +333,29 @@ def test_rust_with_its_own_jemallocs_and_arenas_allocator(tmp):
 # ---- containers ----
 
 
+def check_backend(tmp, mode, function, column, rust=False):
+    with containers.run_backend(rust=rust) as container:
+        port = f"{container.ip}:8080"
+        load = subprocess.Popen(["python3", "-c", LOAD, port, mode], stdout=subprocess.DEVNULL)
+        try:
+            run = Attached(tmp, f"container = {container.name}", seconds=3, sample="64KiB", env=containers.docker_env.engine().env())
+        finally:
+            load.kill()
+            load.wait()
+    check_in("glibc (libc.so.6)", run.facts["heap_allocator"])
+    planted = sum(site[column] for name, site in run.sites.items() if function in name)
+    assert planted > 0.5 * sum(site[column] for site in run.sites.values()) > 0, dict(run.sites)
+
+
 def test_the_demo_backend_in_a_container_by_its_name(tmp):
     harness.need("bpf")
-    for mode, function in (("leak", "leak_session"), ("alloc", "churn_memory")):
-        with containers.run_backend() as container:
-            port = f"{container.ip}:8080"
-            load = subprocess.Popen(["python3", "-c", LOAD, port, mode], stdout=subprocess.DEVNULL)
-            try:
-                run = Attached(tmp, f"container = {container.name}", seconds=3, sample="64KiB",
-                               env=containers.docker_env.engine().env())
-            finally:
-                load.kill()
-                load.wait()
-        check_in("glibc (libc.so.6)", run.facts["heap_allocator"])
-        assert run.sites[function]["allocated"] > 0.5 * sum(site["allocated"] for site in run.sites.values()), dict(run.sites)
+    check_backend(tmp, "leak", "leak_session", "live")
+    check_backend(tmp, "alloc", "churn_memory", "allocated")
+
+
+def test_the_rust_backend_in_a_container_by_its_name(tmp):
+    harness.need("bpf")
+    check_backend(tmp, "leak", "touched_block", "live", rust=True)  # which leak_session calls
 
 
 LOAD = """
@@ -412,6 +433,41 @@ def test_probes_are_the_targets_alone_and_a_killed_stage_leaves_none(tmp):
         events = pathlib.Path("/sys/kernel/tracing/uprobe_events")
         assert not events.exists() or str(it.pid) not in events.read_text()
         assert pathlib.Path(f"/proc/{it.pid}/maps").read_text().count("[uprobes]") <= 1
+
+
+def ns_a_call(it, seconds=0.5):
+    """CPU time of a program for one of its calls."""
+
+    def now():
+        return time.clock_gettime_ns(~it.pid << 3 | 2), int(it.log.read_text().splitlines()[-2].split()[1])
+
+    cpu, calls = now()
+    time.sleep(seconds)
+    return [(after - before) for before, after in zip((cpu, calls), now())]
+
+
+def test_another_process_with_the_same_libc_is_not_slowed(tmp):
+    """Its CPU time for a call, before, while and after there are probes in the target's libc, which the target feels."""
+    harness.need("bpf")
+    other = tmp / "other"
+    other.mkdir()
+
+    def both():
+        return [cpu / calls for cpu, calls in (ns_a_call(bystander), ns_a_call(it))]
+
+    with program(tmp, attached(rate=1000000000)) as it, program(other, attached(rate=1000000000)) as bystander:
+        before = both()
+        with running(tmp, it.pid):
+            harness.wait_until(lambda: len(patched(it.pid)) >= 5, 20, "probes in the target")
+            time.sleep(0.7)  # past the counting beforehand
+            assert patched(it.pid), "no probes in the target"
+            during = both()
+        harness.wait_until(lambda: not patched(it.pid), 10, "the target's own code, again")
+        after = both()
+    ratios = [2 * x / (a + b) for a, x, b in zip(before, during, after)]
+    print(f"# CPU time for a call with probes in the target: {ratios[0]:.2f} times in another process, {ratios[1]:.1f} in it")
+    assert ratios[1] > 2, f"the target does not feel its probes: {ratios}"
+    assert ratios[0] < 1.5, f"another process feels them: {ratios}"
 
 
 def test_over_budget_is_done_in_slices_and_partial(tmp):
