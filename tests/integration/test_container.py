@@ -31,28 +31,46 @@ def test_by_name_with_load_on_the_published_port(tmp):
         check_in("hash_rounds", (tmp / "runs" / "latest" / "report.txt").read_text())
 
 
+ASK = """\
+import sys, threading, time, urllib.request
+end = time.time() + float(sys.argv[2])
+def ask():
+    while time.time() < end: urllib.request.urlopen(sys.argv[1]).read()
+for _ in range(3): threading.Thread(target=ask).start()
+"""
+
+
+def strace_by(tmp, container, *options):
+    """profcore strace 2 --container NAME while it is asked; returns the text and the rows of system calls by name."""
+    runs = tmp / "-".join(("runs", *(option.partition("=")[2] for option in options)))
+    load = subprocess.Popen([shutil.which("python3"), "-c", ASK, f"http://127.0.0.1:{container.port(8080)}/slow?mode=lock", "6"],
+                            stderr=subprocess.DEVNULL)
+    sets = [word for option in (f"run.output={runs}", *options) for word in ("--set", option)]
+    try:
+        profcore("strace", "2", "--container", container.name, *sets, cwd=tmp, env=docker_env.engine().env(), timeout=60).ok()
+    finally:
+        load.kill()
+        load.wait()
+    shown = profcore("artifact", "show", runs / "latest", "strace.syscalls", "--json").ok().json()
+    calls = {}
+    for row in shown["tables"]["calls"]:
+        calls[row["name"]] = calls.get(row["name"], 0) + row["calls"]
+    return (runs / "latest" / "strace.txt").read_text(), shown, calls
+
+
 def test_strace_by_name_alone(tmp):
-    """profcore strace 2 --container NAME: what its threads wait for, with the stack."""
+    """What its threads wait for, with the stack; and by the other back-ends, of every call of the processes within it."""
     with run_backend("--work-us", "3000") as container:
-        port = container.port(8080)
-        wait_http("127.0.0.1", port)
-        load = subprocess.Popen([shutil.which("python3"), "-c",
-                                 "import sys, threading, time, urllib.request\n"
-                                 "end = time.time() + 6\n"
-                                 "def ask():\n"
-                                 "    while time.time() < end: urllib.request.urlopen(sys.argv[1]).read()\n"
-                                 "for _ in range(3): threading.Thread(target=ask).start()",
-                                 f"http://127.0.0.1:{port}/slow?mode=lock"], stderr=subprocess.DEVNULL)
-        try:
-            profcore("strace", "2", "--container", container.name, "--set", f"run.output={tmp}/runs", cwd=tmp, env=docker_env.engine().env(),
-                     timeout=60).ok()
-        finally:
-            load.kill()
-            load.wait()
-        text = (tmp / "runs" / "latest" / "strace.txt").read_text()
+        wait_http("127.0.0.1", container.port(8080))
+        text, _, _ = strace_by(tmp, container)
         check_in("bpf: counted in the kernel", text)
         check_in("waits in rebuild_cache < ", text)
         check_in("woken by ", text)
+        for backend, options in (("perf", ()), ("ptrace", ("strace.duty=20",))):
+            _, shown, calls = strace_by(tmp, container, f"strace.backend={backend}", "strace.calls=all", *options)
+            assert shown["facts"]["backend"].startswith(backend), shown["facts"]
+            assert calls.get("futex", 0) > 3 and calls.get("accept4", 0) > 1, calls
+            assert {row["pid"] for row in shown["tables"]["calls"]} == {container.pid}, shown["tables"]["calls"]
 
 
 def test_without_frame_pointers(tmp):
