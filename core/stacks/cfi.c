@@ -114,7 +114,7 @@ static void take_augmentation(const struct cfi_section *section, struct cfi_curs
 	cursor->at = after;
 }
 
-static int read_common(const struct cfi_section *section, uint64_t offset, struct cfi_common *common)
+static int parse_common(const struct cfi_section *section, uint64_t offset, struct cfi_common *common)
 {
 	struct cfi_common read = { .offset = offset };
 	struct cfi_cursor cursor;
@@ -122,9 +122,6 @@ static int read_common(const struct cfi_section *section, uint64_t offset, struc
 	uint64_t version;
 	bool wide;
 
-	if (common->offset == offset) {
-		return 0;
-	}
 	if (!open_entry(section, offset, &cursor, &wide)) {
 		return PFC_ECORRUPT;
 	}
@@ -156,6 +153,11 @@ static int read_common(const struct cfi_section *section, uint64_t offset, struc
 	}
 	*common = read;
 	return 0;
+}
+
+static int read_common(const struct cfi_section *section, uint64_t offset, struct cfi_common *common)
+{
+	return common->offset == offset ? 0 : parse_common(section, offset, common);
 }
 
 int cfi_next(const struct cfi_section *section, uint64_t *offset, struct cfi_common *common,

@@ -8,14 +8,11 @@
 
 #define FIRST_SLOTS 256
 
-int hash_reserve(struct hash *hash)
+int hash_grow(struct hash *hash)
 {
 	uint64_t slot_count = hash->slots == NULL ? FIRST_SLOTS : ((uint64_t)hash->mask + 1) * 2;
 	struct hash_slot *slots;
 
-	if (hash->slots != NULL && (uint64_t)(hash->count + 1) * 2 <= (uint64_t)hash->mask + 1) {
-		return 0;
-	}
 	if (slot_count > UINT32_MAX / 2) {
 		return PFC_ENOMEM;
 	}
@@ -64,14 +61,11 @@ uint32_t hash_bytes(const void *data, size_t bytes)
 	return hash_mix(value ^ word);
 }
 
-int array_reserve(void *array_pointer, uint32_t *room, uint64_t need, size_t element_bytes)
+int array_grow(void *array_pointer, uint32_t *room, uint64_t need, size_t element_bytes)
 {
 	uint64_t more = *room > 0 ? *room : 64;
 	void *array;
 
-	if (need <= *room) {
-		return 0;
-	}
 	while (more < need) {
 		more *= 2;
 	}

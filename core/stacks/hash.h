@@ -24,8 +24,17 @@ struct hash {
 	uint32_t count;
 };
 
+/** hash_reserve's slow half. */
+int hash_grow(struct hash *hash);
+
 /** Room for one more row; 0 or PFC_ENOMEM. Call it before a search that may add. */
-int hash_reserve(struct hash *hash);
+static inline int hash_reserve(struct hash *hash)
+{
+	bool has_room = hash->slots != NULL && ((uint64_t)hash->count + 1) * 2 <= (uint64_t)hash->mask + 1;
+
+	return has_room ? 0 : hash_grow(hash);
+}
+
 void hash_finish(struct hash *hash);
 
 /** Mix 64 bits (the finaliser of MurmurHash3). */
@@ -73,10 +82,16 @@ static inline void hash_take(struct hash *hash, uint32_t at, uint32_t value, uin
 	hash->count++;
 }
 
+/** array_reserve's slow half. */
+int array_grow(void *array_pointer, uint32_t *room, uint64_t need, size_t element_bytes);
+
 /**
  * Grow *array so that it holds `need` elements: doubles, from 64. Leaves it unchanged when memory runs out.
  * Returns 0 or PFC_ENOMEM.
  */
-int array_reserve(void *array_pointer, uint32_t *room, uint64_t need, size_t element_bytes);
+static inline int array_reserve(void *array_pointer, uint32_t *room, uint64_t need, size_t element_bytes)
+{
+	return need <= *room ? 0 : array_grow(array_pointer, room, need, element_bytes);
+}
 
 #endif

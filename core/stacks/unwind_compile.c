@@ -10,6 +10,8 @@
 
 #define SPAN_MAX    (4ULL << 30) /* of the code that one table covers */
 #define RULE_ESCAPE 1
+#define RECENT      256 /* rules found without the index */
+#define COMMONS     8   /* common entries kept while functions are compiled: those of C++ come in turns */
 
 struct compile {
 	struct unwind_table *table;
@@ -19,6 +21,8 @@ struct compile {
 	uint64_t next_address; /* where the last row ended */
 	uint32_t page_at;
 	int last_rule; /* of the last line; -1: none */
+	uint16_t recent[RECENT];
+	struct cfi_common commons[COMMONS];
 };
 
 static int compare_entries(const void *a, const void *b)
@@ -113,6 +117,11 @@ static struct unwind_rule rule_of(const struct cfi_section *section, const struc
 	return rule;
 }
 
+static inline bool same_rule(const struct unwind_rule *a, const struct unwind_rule *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
 static int intern_rule(struct unwind_table *table, const struct unwind_rule *rule, uint16_t *ret)
 {
 	uint32_t value = hash_mix((uint64_t)(uint32_t)rule->cfa_offset << 32 ^ (uint32_t)rule->rbp_offset ^
@@ -127,7 +136,7 @@ static int intern_rule(struct unwind_table *table, const struct unwind_rule *rul
 		if (row == HASH_NONE) {
 			break;
 		}
-		if (memcmp(&table->rules[row], rule, sizeof(*rule)) == 0) {
+		if (same_rule(&table->rules[row], rule)) {
 			*ret = (uint16_t)row;
 			return 0;
 		}
@@ -144,6 +153,20 @@ static int intern_rule(struct unwind_table *table, const struct unwind_rule *rul
 	hash_take(&table->rule_index, at, value, table->rule_count);
 	*ret = (uint16_t)table->rule_count++;
 	return 0;
+}
+
+/* Most functions say the same few things. The number kept in a slot may be any rule's: it counts only if that rule is the same. */
+static int number_rule(struct compile *compile, const struct unwind_rule *rule, uint16_t *ret)
+{
+	uint32_t mixed = (uint32_t)rule->cfa_offset / 8 + (uint32_t)rule->rbp_offset * 2 + rule->cfa * 64U;
+	uint16_t *recent = &compile->recent[mixed % RECENT];
+	int status = 0;
+
+	if (!same_rule(&compile->table->rules[*recent], rule)) {
+		status = intern_rule(compile->table, rule, recent);
+	}
+	*ret = *recent;
+	return status;
 }
 
 static int add_line(struct compile *compile, uint64_t address, uint16_t rule)
@@ -180,28 +203,31 @@ static int take_row(void *ctx, const struct cfi_row *row)
 		return 0;
 	}
 	rule = rule_of(&compile->table->section, row);
-	status = intern_rule(compile->table, &rule, &number);
-	if (status == 0) {
-		status = add_line(compile, start, number);
-	}
 	compile->next_address = end;
-	return status;
+	if (compile->last_rule >= 0 && same_rule(&compile->table->rules[compile->last_rule], &rule)) {
+		return 0;
+	}
+	status = number_rule(compile, &rule, &number);
+	return status == 0 ? add_line(compile, start, number) : status;
 }
 
 static int compile_entries(struct compile *compile)
 {
-	struct cfi_common common = { .offset = UINT64_MAX };
 	int status = 0;
 
+	for (int i = 0; i < COMMONS; i++) {
+		compile->commons[i].offset = UINT64_MAX;
+	}
 	for (uint32_t i = 0; i < compile->entry_count && status == 0; i++) {
 		const struct cfi_entry *entry = &compile->entries[i];
+		struct cfi_common *common = &compile->commons[entry->common / 8 % COMMONS];
 
 		compile->limit = i + 1 < compile->entry_count ? compile->entries[i + 1].start : UINT64_MAX;
 		if (entry->start > compile->next_address + UNWIND_GAP && compile->table->line_count > 0) {
 			status = add_line(compile, compile->next_address, 0);
 		}
 		if (status == 0) {
-			status = cfi_run(&compile->table->section, entry, &common, take_row, compile);
+			status = cfi_run(&compile->table->section, entry, common, take_row, compile);
 			status = status == PFC_ECORRUPT ? 0 : status;
 		}
 	}
