@@ -106,6 +106,26 @@ static void add_number(struct text *to, const char *word, double value)
 							       : "not stated");
 }
 
+/* What a walk by frame pointers would have met; only walks by call frame information can tell. */
+static void add_pointers(const struct report *report, struct text *to)
+{
+	const struct pfc_reader *reader = report->reader;
+	char frames_pct[UNITS_ROOM], stacks_pct[UNITS_ROOM];
+	char line[192];
+	double frames = NAN, stacks = NAN;
+
+	(void)reader->fact(reader->ctx, "frames_with_pointer_pct", &frames, NULL);
+	(void)reader->fact(reader->ctx, "stacks_with_pointers_pct", &stacks, NULL);
+	if (isfinite(frames) && isfinite(stacks)) {
+		units_pct_text(frames_pct, frames);
+		units_pct_text(stacks_pct, stacks);
+		snprintf(line, sizeof(line),
+			 "kept by %s %% of the frames, all the way by %s %% of the stacks", frames_pct,
+			 stacks_pct);
+		add_fact(to, "frame pointers", line);
+	}
+}
+
 /* How it was taken, what was left out on purpose, what cut the stacks: each where there is something to say. */
 static void add_about(const struct report *report, struct text *to)
 {
@@ -156,6 +176,7 @@ void report_head(const struct report *report, const char *what, struct text *to)
 		add_fact(to, "weight", units_weight(text, profile->weight, profile->unit));
 	}
 	add_about(report, to);
+	add_pointers(report, to);
 	add_pct(to, "rooted stacks", health->rooted_pct);
 	add_unknown(report, to);
 	add_pct(to, "unnamed leaves", health->unknown_leaf_pct);

@@ -344,6 +344,8 @@ def test_a_link_is_called_as_it_was_started(tmp):
     assert profile.facts["started_as"] == f"{path} as known_name", profile.facts
     text = next(profile.folder.glob("perf_report*.txt")).read_text()
     harness.check_in("started as       " + str(path)[:40], text)
+    assert 0 <= profile.facts["stacks_with_pointers_pct"] <= profile.facts["frames_with_pointer_pct"] <= 100, profile.facts
+    harness.check_in("frame pointers   kept by ", text)
     rows = [line for line in text.splitlines() if re.search(r"\bknown_name\+0x[0-9a-f]+", line)]
     assert rows and "real_file+0x" not in text, text
     hot = [line for line in rows if re.match(r"\s*9[0-9]\.\d", line)]
