@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """perf-cpu beside perf record on a server without frame pointers, and what each costs the server.
 
-    cpu.py BUILD [--server PROGRAM | --rust FOLDER] [--seconds 10] [--frequency 997] [--pairs 12] [--only figures|cost]
+    cpu.py BUILD [--server PROGRAM | --rust FOLDER] [--seconds 10] [--frequency 997] [--pairs 12] [--only figures|throws|cost]
            [--costs noise,99,997,perf]
 
 Needs wrk and perf; --rust also cargo and the crates of docker/rust-backend. Each profiles a server of its own that is new, under
@@ -10,6 +10,8 @@ the same load, one after the other, so that neither pays for the other. CPU is u
 children: profcore's includes walking, symbolizing and the picture, perf record's does none of it (its stacks are walked by perf
 script, whose time stands apart). "in the window" is the collector's own, from T0 to T1: rings, walks, writing. The load ends at T1,
 so that profcore works on the machine that perf script has; with --load-on it goes on for profcore.
+
+throws is tests/workloads/throws.cc instead of a server: exceptions that pass through 30 frames, at -O3, without frame pointers.
 
 Costs are CPU time of the server per request, with and without a profiler in turns: time that others take from it, and that the
 hypervisor takes, is not in it, what interrupts take is (no IRQ_TIME_ACCOUNTING).
@@ -40,7 +42,7 @@ name     = bench
 duration = {seconds}s
 output   = {out}
 [target]
-pid = {pid}
+{target}
 [plugin:perf-cpu]
 frequency = {frequency}
 {more}"""
@@ -107,16 +109,17 @@ class Bench:
         text = load.communicate()[0]
         return int(re.search(r"(\d+) requests in", text).group(1))
 
-    def start_profcore(self, seconds, frequency, more=""):
+    def start_profcore(self, seconds, frequency, more="", target=None):
         ini = self.tmp / "bench.ini"
-        ini.write_text(INI.format(seconds=seconds, out=self.tmp / "out", pid=self.server.pid, frequency=frequency, more=more))
+        ini.write_text(INI.format(seconds=seconds, out=self.tmp / "out", target=target or f"pid = {self.server.pid}",
+                                  frequency=frequency, more=more))
         env = dict(os.environ, PROFCORE_PLUGIN_PATH=str(self.build / "plugins"))
         argv = [self.build / "core" / "profcore", "-c", ini]
         return subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def start_perf(self, seconds, frequency):
+    def start_perf(self, seconds, frequency, command=None):
         argv = ["perf", "record", "-q", "-e", "cpu-clock", "-F", str(frequency), "--call-graph", "dwarf,65528", "-o",
-                self.tmp / "perf.data", "-p", str(self.server.pid), "--", "sleep", str(seconds)]
+                self.tmp / "perf.data", *(command or ["-p", str(self.server.pid), "--", "sleep", str(seconds)])]
         return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -128,16 +131,21 @@ def finish(process):
     return usage.ru_utime + usage.ru_stime
 
 
+def read_run(bench):
+    """Of the newest run: its folder, the manifest, and what that says of the stacks."""
+    run = (bench.tmp / "out" / "latest").resolve()
+    manifest = json.loads((run / "manifest.json").read_text())
+    stage = next(stage for stage in manifest["stages"] if stage["name"] == "perf-cpu")
+    return run, manifest, next(a for a in stage["artifacts"] if a["port"] == "stacks")
+
+
 def figures_of_profcore(bench, seconds):
     load = bench.load(seconds + 5)
     time.sleep(0.5)
     bench.end_load_at_t1(load, seconds)
     cpu = finish(bench.start_profcore(seconds, bench.frequency, "[plugin:flamegraph]\n"))
     load.communicate()
-    run = (bench.tmp / "out" / "latest").resolve()
-    manifest = json.loads((run / "manifest.json").read_text())
-    stage = next(stage for stage in manifest["stages"] if stage["name"] == "perf-cpu")
-    stacks = next(a for a in stage["artifacts"] if a["port"] == "stacks")
+    run, manifest, stacks = read_run(bench)
     facts = stacks["completeness"]
     path = run / stacks["path"]
     window = manifest["window"]
@@ -243,6 +251,20 @@ def print_figures(bench, seconds):
           f"picture 1/{theirs['T1 to stacks, s'] / samples / ours['T1 to SVG, s']:.1f}", flush=True)
 
 
+def print_throws(bench, seconds):
+    source = pathlib.Path(__file__).resolve().parents[2] / "workloads" / "throws.cc"
+    program = bench.tmp / "throws"
+    subprocess.run(["c++", "-std=c++17", "-O3", "-g", "-fomit-frame-pointer", "-o", program, source], check=True)
+    finish(bench.start_profcore(seconds + 10, bench.frequency, target=f"command = {program} {seconds}"))
+    stacks = read_run(bench)[2]
+    facts = stacks["completeness"]
+    print(f"exceptions through 30 frames: perf-cpu {facts['samples']:.0f} samples, {facts['rooted_pct']:.2f} % rooted, "
+          f"{stacks['lost']} lost;", end=" ", flush=True)
+    finish(bench.start_perf(seconds, bench.frequency, [program, str(seconds)]))
+    samples, rooted, *_ = read_script(bench, bench.tmp / "perf.data")
+    print(f"perf dwarf 64K {samples} samples, {100 * rooted / samples:.2f} % rooted", flush=True)
+
+
 def print_costs(bench, pairs, what):
     starts = {"noise": ("nothing (noise)", None),
               "99": ("perf-cpu at   99 Hz", lambda seconds: bench.start_profcore(seconds, 99)),
@@ -263,7 +285,7 @@ def main():
     parser.add_argument("--frequency", type=int, default=997)
     parser.add_argument("--load-on", action="store_true", help="the load does not end at T1")
     parser.add_argument("--costs", default="noise,99,997,perf", help="a part of noise,99,997,perf")
-    parser.add_argument("--only", choices=("figures", "cost"))
+    parser.add_argument("--only", choices=("figures", "throws", "cost"))
     args = parser.parse_args()
     for tool in ("wrk", "perf"):
         if not shutil.which(tool):
@@ -273,9 +295,11 @@ def main():
         bench = Bench(args.build.resolve(), pathlib.Path(tmp), args.frequency, server, args.load_on)
         try:
             print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs, {args.frequency} Hz, {args.seconds} s")
-            if args.only != "cost":
+            if args.only in (None, "figures"):
                 print_figures(bench, args.seconds)
-            if args.only != "figures" and args.pairs > 1:
+            if args.only in (None, "throws"):
+                print_throws(bench, args.seconds)
+            if args.only in (None, "cost") and args.pairs > 1:
                 print_costs(bench, args.pairs, args.costs.split(","))
         finally:
             bench.close()
