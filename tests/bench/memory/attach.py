@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What looking at the heap of a program that runs costs it, beside bpftrace and heaptrack, in one go and in turns.
 
-    attach.py BUILD [--rounds 5] [--seconds 4] [--only cost,budget,gap]
+    attach.py BUILD [--rounds 5] [--seconds 4] [--only cost,place,budget,gap]
 
 The program is tests/workloads/attached: malloc, two writes and free, as fast as it can, in one thread. A round runs every way
 once, in a random order, each on a program of its own that was running before. CPU time of the program for a call is read where
@@ -11,8 +11,12 @@ began until after its end.
 
 cost    everything is seen (budget = 1000 %): ns for a malloc and free, beside bpftrace's probes on both, with and without the
         return, at the functions' first bytes; and the cost of a probe at free's first byte beside ours
+place   a probe on free alone, with nothing behind it (probe_one.py), at free's first byte and where profcore puts it: what each
+        adds to a malloc and free (goal: three times less)
 budget  budget = 3 %: CPU time of the program for a call, of the same round's run alone; the goal is 4 % at most
-gap     the longest gap while the probes come and go (goal: 5 ms), beside nothing at all and beside heaptrack's attach
+gap     the longest gap while the probes come and go (goal: 5 ms) and how many were longer than 5 ms, beside nothing at all,
+        which is what the machine does, and beside heaptrack's attach; and how long attaching took profcore, which is not the
+        program's time
 """
 
 import argparse
@@ -20,10 +24,12 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -44,6 +50,7 @@ pss_budget = 0
 probes = {probes}
 """
 
+GAP_NS = 5000000
 LIBC = "/lib/x86_64-linux-gnu/libc.so.6"
 
 
@@ -103,7 +110,9 @@ def watch(args, tmp, way, seconds):
         manifest = json.loads((tmp / "runs" / "latest" / "manifest.json").read_text())
         facts = [item["completeness"] for stage in manifest["stages"] for item in stage["artifacts"] if item["port"] == "timeline"][0]
         shutil.rmtree(tmp / "runs")
-    return {"ns": cpu / max(made, 1), "gap_ms": max(row[-1] for row in rows) / 1e6, "facts": facts}
+    return {"ns": cpu / max(made, 1), "gap_ms": max(row[-1] for row in rows) / 1e6,
+            "long_gaps": sum(row[-1] > GAP_NS for row in rows), "seconds": (rows[-1][0] - rows[0][0]) / 1e9,
+            "code": watcher and watcher.returncode, "facts": facts}
 
 
 def rounds(args, ways, seconds, count):
@@ -144,6 +153,26 @@ def cost(args):
               f"with returns {(middle(seen['bpftrace malloc, its return, free'], 'ns') - alone) / ours_added:.1f} times")
 
 
+def probe_one(offset):
+    return lambda args, tmp, target, seconds: [sys.executable, pathlib.Path(__file__).with_name("probe_one.py"), target.process.pid,
+                                               LIBC, "free", offset, seconds + 3]
+
+
+def place(args):
+    with tempfile.TemporaryDirectory() as folder:
+        places = watch(args, pathlib.Path(folder), ours(1000), 1)["facts"]["probes"]["places"]
+    offset = int(re.search(r"\bfree(?:\+(\d+))?", places).group(1) or 0)
+    seen = rounds(args, {"alone": None, "first byte": probe_one(0), f"free+{offset}": probe_one(offset)}, args.seconds, args.rounds)
+    alone = middle(seen.pop("alone"), "ns")
+    assert all(run["code"] == 0 for runs in seen.values() for run in runs), "a probe was not hit"
+    print("\nplace: what a probe on free alone adds to a malloc and free, ns\n")
+    for name, runs in seen.items():
+        added = [run["ns"] - alone for run in runs]
+        print(f"  {name:12} median {statistics.median(added):8.0f}   {min(added):8.0f} to {max(added):8.0f}")
+    ratios = [(first["ns"] - alone) / (our["ns"] - alone) for first, our in zip(*seen.values())]
+    print(f"\n  the first byte costs {statistics.median(ratios):.1f} times as much ({min(ratios):.1f} to {max(ratios):.1f})")
+
+
 def budget(args):
     seen = rounds(args, {"alone": None, "budget = 3 %": ours(3)}, args.seconds * 2, args.rounds)
     ratios = [b["ns"] / a["ns"] for a, b in zip(seen["alone"], seen["budget = 3 %"])]
@@ -155,13 +184,20 @@ def budget(args):
 
 
 def gap(args):
-    ways = {"alone": None, "profcore, all": ours(1000), "profcore, budget = 3 %": ours(3)}
+    ways = {"alone": None, "profcore, all": ours(1000), "profcore, budget = 3 %": ours(3), "profcore, budget = 30 %": ours(30)}
     if shutil.which("heaptrack"):
         ways["heaptrack -p (once)"] = heaptrack
     seen = rounds(args, ways, 2, args.rounds)
     print("\ngap: the longest time that the program did not get on, ms\n")
     for name, runs in seen.items():
-        print(f"  {name:36} median {middle(runs, 'gap_ms'):8.2f}  most {max(run['gap_ms'] for run in runs):8.2f}")
+        seconds = sum(run["seconds"] for run in runs)
+        print(f"  {name:26} median {middle(runs, 'gap_ms'):7.2f}  most {max(run['gap_ms'] for run in runs):7.2f}  longer than 5 ms: "
+              f"{sum(run['long_gaps'] for run in runs):3} in {seconds:3.0f} s", end="")
+        probes = [run["facts"]["probes"] for run in runs if run["facts"]]
+        if probes:
+            slowest = max(p["attach_ms_max"] for p in probes)
+            print(f", {sum(p['slices'] for p in probes):.0f} slices, attaching took {slowest:.1f} ms at most", end="")
+        print()
 
 
 def main():
@@ -169,10 +205,10 @@ def main():
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--only", default="cost,budget,gap")
+    parser.add_argument("--only", default="cost,place,budget,gap")
     args = parser.parse_args()
     for part in args.only.split(","):
-        {"cost": cost, "budget": budget, "gap": gap}[part](args)
+        {"cost": cost, "place": place, "budget": budget, "gap": gap}[part](args)
 
 
 if __name__ == "__main__":
