@@ -139,7 +139,7 @@ def of_names(run, told):
 
 def test_bytes_by_site_and_the_leak_of_a_program_that_runs(tmp):
     harness.need("bpf")
-    with program(tmp, attached(leak=400, threads=2)) as it:
+    with program(tmp, attached(leak=600, threads=2)) as it:
         run = Attached(tmp, f"pid = {it.pid}", seconds=6, sample="16KiB")
         told = it.of(run.window())
     check_counts(run, told)
@@ -157,13 +157,13 @@ def test_bytes_by_site_and_the_leak_of_a_program_that_runs(tmp):
 def test_as_on_older_kernels(tmp):
     """Every return is seen, as on Linux 6.6 to 6.12: the same figures."""
     harness.need("bpf")
-    with program(tmp, attached(rate=4000, leak=200)) as it:
+    with program(tmp, attached(rate=4000, leak=1000)) as it:
         run = Attached(tmp, f"pid = {it.pid}", more="probes = multi\n")
         told = it.of(run.window())
     check_in("multi", run.facts["probes"]["link"])
     check_counts(run, told)
     of_names(run, told)
-    check_near(run.sites["forgets"]["live"] / told[2], 1, 0.4, "bytes in use, of what was leaked")
+    check_near(run.sites["forgets"]["live"] / told[2], 1, 0.45, "bytes in use, of what was leaked")
 
 
 UNAME26 = 0x0020000
@@ -191,13 +191,13 @@ def need_admin():
 def test_by_events_as_before_there_were_links(tmp):
     """As on Linux 5.15 to 6.5, by the uprobe PMU: the same figures, in a stage that is confined as ever, with CAP_SYS_ADMIN at hand."""
     need_admin()
-    with program(tmp, attached(rate=4000, leak=200, threads=2)) as it, an_old_kernel():
+    with program(tmp, attached(rate=4000, leak=1000, threads=2)) as it, an_old_kernel():
         run = Attached(tmp, f"pid = {it.pid}", more="probes = events\n")
         told = it.of(run.window())
     check_in("events", run.facts["probes"]["link"])
     check_counts(run, told)
     of_names(run, told)
-    check_near(run.sites["forgets"]["live"] / told[2], 1, 0.4, "bytes in use, of what was leaked")
+    check_near(run.sites["forgets"]["live"] / told[2], 1, 0.45, "bytes in use, of what was leaked")
     check_in("CAP_SYS_ADMIN while", run.plan())
     with program(tmp, attached(rate=1000)) as it:  # where the kernel has links the stage has no CAP_SYS_ADMIN
         run = Attached(tmp, f"pid = {it.pid}", seconds=1, mode="auto", more="probes = events\n", code=1)
