@@ -178,6 +178,10 @@ static int32_t probes_prepare(struct heap *heap)
 static int32_t probes_start(struct heap *heap)
 {
 	heap->probed->follow.is_started = true;
+	if (heap->probed->probes.by ==
+	    PROBES_EVENTS) { /* one by one takes so long that the window has to wait */
+		slices_start(heap->probed);
+	}
 	heap->due_ns = heap->t0_ns - AHEAD_NS;
 	return PFC_OK;
 }
