@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What strace costs the program that it looks at, and everybody else: beside strace -c, perf trace -s and bpftrace, in turns.
 
-    bench_strace.py BUILD [--rounds 3]
+    bench_strace.py BUILD [--rounds 3] [--only call,read,other,switch,truth,exact]
 
 Each method is attached to a loop that runs already (loop.c), aimed at it or at another process. Figures are ns added to one call
 or one switch against the same loop alone a moment before, the best round of the fastest hundredth of the batches; one second's
@@ -32,6 +32,7 @@ pid = {pid}
 backend = {backend}
 calls = {calls}
 min_wait = 1ms
+{more}
 """
 BPFTRACE = ("tracepoint:raw_syscalls:sys_enter /pid == {pid}/ {{ @s[tid] = nsecs; }} "
             "tracepoint:raw_syscalls:sys_exit /@s[tid]/ {{ @c[args->id] = count(); @h[args->id] = hist(nsecs - @s[tid]); "
@@ -57,13 +58,14 @@ class Loop:
 
 
 class Profcore:
-    def __init__(self, build, tmp, calls, backend="bpf"):
-        self.build, self.tmp, self.calls, self.backend = build, tmp, calls, backend
+    def __init__(self, build, tmp, calls, backend="bpf", more=""):
+        self.build, self.tmp, self.calls, self.backend, self.more = build, tmp, calls, backend, more
 
     def start(self, pid):
-        self.out = self.tmp / f"out-{self.calls}"
+        self.out = self.tmp / f"out-{self.backend}-{self.calls}"
         ini = self.tmp / f"{self.calls}.ini"
-        ini.write_text(INI.format(seconds=60, out=self.out, pid=pid, calls=self.calls, backend=self.backend))
+        ini.write_text(INI.format(seconds=60, out=self.out, pid=pid, calls=self.calls, backend=self.backend,
+                                  more=self.more))
         self.process = subprocess.Popen([self.build / "core" / "profcore", "-c", ini], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True)
         log = pathlib.Path("/proc") / str(self.process.pid)
@@ -98,7 +100,9 @@ class Command:
 
 
 def methods(build, tmp):
-    found = {"profcore, blocked": Profcore(build, tmp, "blocked"), "profcore, all": Profcore(build, tmp, "all")}
+    found = {"profcore, blocked": Profcore(build, tmp, "blocked"), "profcore, all": Profcore(build, tmp, "all"),
+             "profcore, perf": Profcore(build, tmp, "all", "perf"),
+             "profcore, ptrace": Profcore(build, tmp, "all", "ptrace", "duty = 100\nforce = yes")}
     rivals = {"strace -c -f": ("strace", ["strace", "-c", "-f", "-p", "{pid}"]),
               "perf trace -s": ("perf", ["perf", "trace", "-s", "-p", "{pid}"]),
               "bpftrace": ("bpftrace", ["bpftrace", "-e", BPFTRACE])}
@@ -181,29 +185,40 @@ def exact(build, tmp, calls=1000000):
     assert rows == [calls] * 16, rows
 
 
+EVERYBODY = ["profcore, blocked", "profcore, all", "strace -c -f", "perf trace -s", "bpftrace"]
+PARTS = {
+    "call": ("added to a getppid of the target:", "call", True, EVERYBODY + ["profcore, perf", "profcore, ptrace"]),
+    "read": ("added to a read of one byte, which is added up by file too:", "read", True, ["profcore, all", "bpftrace", "strace -c -f"]),
+    "other": ("added to a getppid of another process:", "call", False, EVERYBODY + ["profcore, perf"]),
+    "switch": ("added to a round of two to four switches and four calls of the target (by preemption there may be more than two):",
+               "switch", True, ["profcore, blocked", "profcore, all", "bpftrace"]),
+}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default=",".join((*PARTS, "truth", "exact")))
     args = parser.parse_args()
+    wanted = args.only.split(",")
     if os.geteuid() != 0:
         print("SKIP(root): programs are loaded into the kernel by root alone")
         sys.exit(77)
-    everybody = ["profcore, blocked", "profcore, all", "strace -c -f", "perf trace -s", "bpftrace"]
+    print(f"# kernel {os.uname().release}, {os.cpu_count()} CPUs, load average {os.getloadavg()[0]:.1f} before")
     with tempfile.TemporaryDirectory() as folder:
         tmp = pathlib.Path(folder)
-        print("added to a getppid of the target:")
-        target = measure(args.build, tmp, "call", True, everybody, args.rounds)
-        print("added to a read of one byte, which is added up by file too:")
-        measure(args.build, tmp, "read", True, ["profcore, all", "bpftrace"], args.rounds)
-        print("added to a getppid of another process:")
-        measure(args.build, tmp, "call", False, everybody, args.rounds)
-        print("added to a round of two to four switches and four calls of the target (by preemption there may be more than two):")
-        measure(args.build, tmp, "switch", True, ["profcore, blocked", "profcore, all", "bpftrace"], args.rounds)
-        truth(args.build, tmp)
-        exact(args.build, tmp)
-        if "strace -c -f" in target and target.get("profcore, all", 0) > 0:
-            print(f"strace -c -f costs {target['strace -c -f'] / target['profcore, all']:.0f} times as much a call as profcore, all")
+        for part, (title, kind, aim_at_it, names) in PARTS.items():
+            if part not in wanted:
+                continue
+            print(title)
+            costs = measure(args.build, tmp, kind, aim_at_it, names, args.rounds)
+            if aim_at_it and costs.get("strace -c -f", 0) > 0 and costs.get("profcore, all", 0) > 0:
+                print(f"  strace -c -f costs {costs['strace -c -f'] / costs['profcore, all']:.0f} times as much as profcore, all")
+        if "truth" in wanted:
+            truth(args.build, tmp)
+        if "exact" in wanted:
+            exact(args.build, tmp)
 
 
 if __name__ == "__main__":
