@@ -157,6 +157,7 @@ static int open_programs(struct bpf_state *state, struct refusal *refusal)
 	set_constants(state, btf);
 	set_sizes(state);
 	btf__free(btf);
+	bpf_words_skip_modules(state->programs->progs.on_sys_enter);
 	if (state->group_path && bpf_look_at_group(state->group_path, &level, &state->group_inode) == 0) {
 		state->programs->rodata->group_level = state->group_level = level;
 		state->programs->bss->group_id = state->group_inode;

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bpf_program;
+
 /** Keep libbpf's first complaint from now on, and print none: it knows more than the error number. Of this process. */
 void bpf_words_keep(void);
 
@@ -20,5 +22,12 @@ int32_t bpf_words_status(int error);
  * Whether BPF programs can be told processes of, and see the kernel's types. Else why, and what to do.
  */
 bool bpf_words_usable(const char **ret_why, const char **ret_hint);
+
+/**
+ * Let programs with weak kernel functions load where the kernel lacks these: libbpf then looks for them in modules, which a stage may not
+ * list (CAP_SYS_ADMIN), and before 1.2 takes that for a failure. It looks once only: this makes it look, for nothing. To be called
+ * between open and load.
+ */
+void bpf_words_skip_modules(struct bpf_program *any);
 
 #endif

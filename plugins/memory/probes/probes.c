@@ -97,6 +97,7 @@ static int load_programs(struct probes *probes, const struct probes_wish *wish)
 		bpf_program__set_expected_attach_type(skeleton->progs.on_enter, TRACE_UPROBE_MULTI);
 		bpf_program__set_expected_attach_type(skeleton->progs.on_leave, TRACE_UPROBE_MULTI);
 	}
+	bpf_words_skip_modules(skeleton->progs.on_enter);
 	return heap_probes__load(skeleton);
 }
 

@@ -152,6 +152,9 @@ static struct use_value *use_make(const struct use_key *key, struct file *file)
 
 /* ---- which one ---- */
 
+/* From Linux 6.2 on what it returns is read by plain loads, else by a call each. */
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
+
 static always_inline struct file *file_of(struct task_struct *task, __u64 fd)
 {
 	struct files_struct *files = task->files;
@@ -173,12 +176,20 @@ static always_inline struct use_value *use_of_file(struct use_key *key, struct t
 	if (!file) {
 		return 0;
 	}
-	inode = BPF_CORE_READ(file, f_inode);
 	key->tgid = task->tgid;
 	key->kind = USE_FILE;
+	if (bpf_rdonly_cast) {
+		struct file *typed = bpf_rdonly_cast(file, bpf_core_type_id_kernel(struct file));
+
+		inode = typed->f_inode;
+		key->operations = (__u64)typed->f_op;
+		key->number = inode->i_ino;
+	} else {
+		inode = BPF_CORE_READ(file, f_inode);
+		key->operations = (__u64)BPF_CORE_READ(file, f_op);
+		key->number = BPF_CORE_READ(inode, i_ino);
+	}
 	key->inode = (__u64)inode;
-	key->operations = (__u64)BPF_CORE_READ(file, f_op);
-	key->number = BPF_CORE_READ(inode, i_ino);
 	use = bpf_map_lookup_elem(&uses, key);
 	return use ? use : use_make(key, file);
 }
