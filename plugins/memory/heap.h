@@ -96,6 +96,9 @@ void heap_emit(struct heap *heap, enum heap_port port, const struct heap_site *s
 /** The heap cannot be had by the way that was asked for: the tier is off where the mode is auto, else a failure. */
 int32_t heap_refuse(struct heap *heap, const char *why, const char *remedy);
 
+/** Facts and losses of the heap. */
+void heap_state_facts(struct heap *heap);
+
 /** The most anonymous RSS, as far as samples could explain it. */
 uint64_t heap_growth(const struct heap *heap);
 
