@@ -23,6 +23,19 @@ static double fact(const struct pfc_reader *reader, const char *key)
 	return reader->fact(reader->ctx, key, &value, NULL) == PFC_OK ? value : NAN;
 }
 
+/* By the core, where a container was restarted or made anew in the window. */
+static void warn_of_restarts(struct health *health, const struct pfc_reader *reader)
+{
+	double lives = fact(reader, "target.generations");
+
+	if (lives > 1) {
+		text_format(&health->warnings,
+			    "The target began anew in the window: these are %.0f lives of it, one after the "
+			    "other.\n",
+			    lives);
+	}
+}
+
 static void warn_of_losses(struct health *health, const struct profile *profile)
 {
 	struct text *to = &health->warnings;
@@ -117,6 +130,7 @@ int health_read(const struct profile *profile, const struct pfc_reader *reader, 
 	}
 	health.unknown_leaf_pct = units_pct(profile->unknown_leaf, profile->samples);
 	say_only(profile, &health.only);
+	warn_of_restarts(&health, reader);
 	warn_of_losses(&health, profile);
 	warn_of_quality(&health, profile);
 	if (health.warnings.failed || health.only.failed) {

@@ -66,6 +66,7 @@ def test_restart_is_followed(tmp):
         manifest = json.loads((tmp / "runs" / "latest" / "manifest.json").read_text())
         check_in("began anew 1 time", json.dumps(manifest["warnings"]))
         check_in("hash_rounds", report(tmp))
+        check_in("these are 2 lives of it", " ".join(report(tmp).split()))
         stacks = artifacts(tmp)["perf-cpu.stacks"]
         assert stacks["facts"]["target.generation_2.from_ns"] == lives[1]["from_ns"], stacks["facts"]
         sampled = {row["pid"] for row in stacks["tables"]["samples"]}
