@@ -238,7 +238,7 @@ def compiled(tmp, name, argv):
 
 def check_allocator(tmp, exe, name, tolerance=0.02, env=None):
     with program(tmp, attached(rate=3000, leak=100, exe=exe), env) as it:
-        run = Attached(tmp, f"pid = {it.pid}", seconds=1)
+        run = Attached(tmp, f"pid = {it.pid}", seconds=2)
         told = it.of(run.window())
     check_in(name, run.facts["heap_allocator"])
     check_counts(run, told, tolerance)
@@ -338,7 +338,7 @@ def check_backend(tmp, mode, function, column, rust=False):
         port = f"{container.ip}:8080"
         load = subprocess.Popen(["python3", "-c", LOAD, port, mode], stdout=subprocess.DEVNULL)
         try:
-            run = Attached(tmp, f"container = {container.name}", seconds=3, sample="64KiB", env=containers.docker_env.engine().env())
+            run = Attached(tmp, f"container = {container.name}", seconds=3, sample="16KiB", env=containers.docker_env.engine().env())
         finally:
             load.kill()
             load.wait()
