@@ -36,8 +36,9 @@ void bpf_words_skip_modules(struct bpf_program *any)
 	char before[sizeof(first_words)];
 
 	memcpy(before, first_words, sizeof(before));
-	(void)bpf_program__set_attach_target(any, 0, "a_function_that_no_kernel_has"); /* fails, and changes nothing */
-	memcpy(first_words, before, sizeof(before)); /* that complaint is of no interest */
+	(void)bpf_program__set_attach_target(
+		any, 0, "a_function_that_no_kernel_has"); /* fails, and changes nothing */
+	memcpy(first_words, before, sizeof(before));      /* that complaint is of no interest */
 }
 
 static bool is_permission(int error)
