@@ -15,8 +15,8 @@ place   a probe on free alone, with nothing behind it (probe_one.py), at free's 
         adds to a malloc and free (goal: three times less)
 budget  budget = 3 %: CPU time of the program for a call, of the same round's run alone; the goal is 4 % at most
 gap     the longest gap while the probes come and go (goal: 5 ms) and how many were longer than 5 ms, beside nothing at all,
-        which is what the machine does, and beside heaptrack's attach; and how long attaching took profcore, which is not the
-        program's time
+        which is what the machine does, and beside heaptrack's attach. And for how long altogether the program neither ran nor
+        waited for a CPU: no single stop is longer than that. How long attaching took profcore is not the program's time
 """
 
 import argparse
@@ -63,6 +63,14 @@ class Target:
     def cpu_ns(self):
         return time.clock_gettime_ns(~self.process.pid << 3 | 2)
 
+    def stopped_ns(self):
+        """Time in which its thread neither ran nor waited for a CPU, since some moment: what others' load adds is not in it."""
+        pid = self.process.pid
+        tid = next(name for name in os.listdir(f"/proc/{pid}/task") if name != str(pid))
+        waited, of_main = (int(pathlib.Path(f"/proc/{pid}/task/{name}/schedstat").read_text().split()[field])
+                           for name, field in ((tid, 1), (pid, 0)))
+        return time.clock_gettime_ns(time.CLOCK_MONOTONIC) - (self.cpu_ns() - of_main) - waited
+
     def rows(self):
         return [[int(word) for word in line.split()] for line in self.log.read_text().splitlines()[:-1]]
 
@@ -91,7 +99,7 @@ def heaptrack(args, tmp, target, seconds):
 def watch(args, tmp, way, seconds):
     """ns of CPU for a call, and the longest gap in ms, with a way at work."""
     target = Target(args, tmp)
-    first = target.rows()[-1][0]
+    first, stopped = target.rows()[-1][0], target.stopped_ns()
     watcher = way and subprocess.Popen([str(word) for word in way(args, tmp, target, seconds)], stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL, start_new_session=True)
     time.sleep(2)  # until it is at work
@@ -103,7 +111,7 @@ def watch(args, tmp, way, seconds):
             os.killpg(watcher.pid, signal.SIGINT)
         watcher.wait(60)
     time.sleep(0.3)
-    rows = [row for row in target.rows() if row[0] > first]
+    rows, stopped = [row for row in target.rows() if row[0] > first], target.stopped_ns() - stopped
     target.end()
     facts = {}
     if (tmp / "runs" / "latest" / "manifest.json").exists():
@@ -112,7 +120,7 @@ def watch(args, tmp, way, seconds):
         shutil.rmtree(tmp / "runs")
     return {"ns": cpu / max(made, 1), "gap_ms": max(row[-1] for row in rows) / 1e6,
             "long_gaps": sum(row[-1] > GAP_NS for row in rows), "seconds": (rows[-1][0] - rows[0][0]) / 1e9,
-            "code": watcher and watcher.returncode, "facts": facts}
+            "stopped_ms": stopped / 1e6, "code": watcher and watcher.returncode, "facts": facts}
 
 
 def rounds(args, ways, seconds, count):
@@ -192,7 +200,7 @@ def gap(args):
     for name, runs in seen.items():
         seconds = sum(run["seconds"] for run in runs)
         print(f"  {name:26} median {middle(runs, 'gap_ms'):7.2f}  most {max(run['gap_ms'] for run in runs):7.2f}  longer than 5 ms: "
-              f"{sum(run['long_gaps'] for run in runs):3} in {seconds:3.0f} s", end="")
+              f"{sum(run['long_gaps'] for run in runs):3} in {seconds:3.0f} s, stopped {middle(runs, 'stopped_ms'):5.1f} ms a run", end="")
         probes = [run["facts"]["probes"] for run in runs if run["facts"]]
         if probes:
             slowest = max(p["attach_ms_max"] for p in probes)
