@@ -16,7 +16,8 @@ place   a probe on free alone, with nothing behind it (probe_one.py), at free's 
 budget  budget = 3 %: CPU time of the program for a call, of the same round's run alone; the goal is 4 % at most
 gap     the longest gap while the probes come and go (goal: 5 ms) and how many were longer than 5 ms, beside nothing at all,
         which is what the machine does, and beside heaptrack's attach. And for how long altogether the program neither ran nor
-        waited for a CPU: no single stop is longer than that. How long attaching took profcore is not the program's time
+        waited for a CPU: no single stop is longer than that; what a hypervisor takes is in it. How long attaching took
+        profcore is not the program's time
 """
 
 import argparse
