@@ -79,7 +79,7 @@ static void try_others(const struct facts *facts, json_t *checks)
 		}
 	}
 	free(pids);
-	if (seen > 0 || tried == 0) {
+	if (2 * seen > tried || tried == 0) { /* a few may be equals that another test or user runs */
 		check_add(checks, AREA, "of others", VERDICT_WORKS, "",
 			  "mappings and files of %zu of %zu can be read", seen, tried);
 	} else {
