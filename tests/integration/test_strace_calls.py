@@ -101,8 +101,9 @@ def strace_counts(tmp, words, cwd=None):
     harness.need_tool("strace")
     report = pathlib.Path(tmp) / "strace.txt"
     with open(pathlib.Path(tmp) / "strace.out", "w") as out:
-        subprocess.run(["strace", "-c", "-f", "-o", report, *map(str, words)], stdin=subprocess.DEVNULL, stdout=out,
-                       stderr=out, cwd=cwd, timeout=60)
+        # What a background shell started ignores some signals; profcore's target does not, and a program that asks makes other calls.
+        subprocess.run(["env", "--default-signal", "strace", "-c", "-f", "-o", report, *map(str, words)],
+                       stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=cwd, timeout=60)
     counts = {}
     for line in report.read_text().splitlines():
         match = re.match(r"\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(\d+)?\s*(\w+)$", line)
