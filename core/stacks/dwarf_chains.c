@@ -6,6 +6,7 @@
 
 #include <profcore/status.h>
 
+#include "stacks/addresses.h"
 #include "stacks/dwarf_entry.h"
 #include "stacks/dwarf_lines.h"
 #include "stacks/dwarf_work.h"
@@ -17,8 +18,8 @@ static bool claim_for_unit(void *ctx, uint64_t start, uint64_t end)
 	struct dwarf_work *work = ctx;
 	const struct dwarf_request *request = work->request;
 
-	for (uint32_t i = dwarf_work_first(request, start); i < request->count && request->addresses[i] < end;
-	     i++) {
+	for (uint32_t i = addresses_first(request->addresses, request->count, start);
+	     i < request->count && request->addresses[i] < end; i++) {
 		if (work->places[i].unit == DWARF_NOWHERE) {
 			work->places[i].unit = work->unit;
 			work->places[i].next = work->firsts[work->unit];
@@ -52,8 +53,8 @@ static bool take_row(void *ctx, uint64_t start, uint64_t end, uint64_t file, uin
 	struct dwarf_work *work = ctx;
 	const struct dwarf_request *request = work->request;
 
-	for (uint32_t i = dwarf_work_first(request, start); i < request->count && request->addresses[i] < end;
-	     i++) {
+	for (uint32_t i = addresses_first(request->addresses, request->count, start);
+	     i < request->count && request->addresses[i] < end; i++) {
 		struct dwarf_place *place = &work->places[i];
 
 		if (place->unit == work->unit) {

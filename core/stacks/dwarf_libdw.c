@@ -7,6 +7,7 @@
 #include <profcore/status.h>
 
 #include "base/clock.h"
+#include "stacks/addresses.h"
 #include "stacks/dwarf_libdw.h"
 #include "stacks/hash.h"
 
@@ -21,24 +22,6 @@ bool dwarf_is_late(struct batch *batch)
 	return batch->status != 0;
 }
 
-/* The first address >= value. */
-uint32_t dwarf_lower_bound(const struct dwarf_request *request, uint64_t value)
-{
-	uint32_t low = 0;
-	uint32_t high = request->count;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (request->addresses[middle] < value) {
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
-	}
-	return low;
-}
-
 /* Give the next unit every address of its ranges that no unit has yet. False: there was none. */
 static bool claim_addresses(struct batch *batch, struct unit *unit)
 {
@@ -49,7 +32,7 @@ static bool claim_addresses(struct batch *batch, struct unit *unit)
 	unit->first = UINT32_MAX;
 	while (!dwarf_is_late(batch) &&
 	       (offset = dwarf_ranges(&unit->die, offset, &base, &start, &end)) > 0) {
-		for (uint32_t i = dwarf_lower_bound(request, start);
+		for (uint32_t i = addresses_first(request->addresses, request->count, start);
 		     i < request->count && request->addresses[i] < end; i++) {
 			if (batch->places[i].unit == UINT32_MAX && !batch->is_done[i]) {
 				batch->places[i].unit = batch->unit_count;

@@ -47,7 +47,6 @@ struct batch {
 bool dwarf_is_late(struct batch *batch);
 
 /** The first address >= value. */
-uint32_t dwarf_lower_bound(const struct dwarf_request *request, uint64_t value);
 
 /** Find the scopes of the addresses of the unit at hand, with `everywhere` also below functions that hold none (dwarf_libdw_scopes.c). */
 void dwarf_walk_unit(struct batch *batch, bool everywhere);

@@ -6,6 +6,7 @@
 
 #include <profcore/status.h>
 
+#include "stacks/addresses.h"
 #include "stacks/hash.h"
 
 #define DEPTH_MAX  256 /* nesting of scopes; the deepest seen in real programs is about 60 */
@@ -22,7 +23,7 @@ static uint32_t claim_scope(struct batch *batch, Dwarf_Die *die, uint32_t parent
 	bool any = false;
 
 	while (!dwarf_is_late(batch) && (offset = dwarf_ranges(die, offset, &base, &start, &end)) > 0) {
-		for (uint32_t i = dwarf_lower_bound(request, start);
+		for (uint32_t i = addresses_first(request->addresses, request->count, start);
 		     i < request->count && request->addresses[i] < end; i++) {
 			struct place *place = &batch->places[i];
 

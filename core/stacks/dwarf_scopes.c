@@ -3,6 +3,7 @@
 #include <dwarf.h>
 
 #include "stacks/dwarf_entry.h"
+#include "stacks/addresses.h"
 #include "stacks/dwarf_work.h"
 #include "stacks/hash.h"
 
@@ -15,8 +16,8 @@ static bool claim_for_scope(void *ctx, uint64_t start, uint64_t end)
 	struct dwarf_work *work = ctx;
 	const struct dwarf_request *request = work->request;
 
-	for (uint32_t i = dwarf_work_first(request, start); i < request->count && request->addresses[i] < end;
-	     i++) {
+	for (uint32_t i = addresses_first(request->addresses, request->count, start);
+	     i < request->count && request->addresses[i] < end; i++) {
 		struct dwarf_place *place = &work->places[i];
 
 		if (place->unit == work->unit) {

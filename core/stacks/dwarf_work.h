@@ -58,24 +58,6 @@ static inline bool dwarf_work_is_late(struct dwarf_work *work)
 	return work->status != 0;
 }
 
-/* The first address >= value. */
-static inline uint32_t dwarf_work_first(const struct dwarf_request *request, uint64_t value)
-{
-	uint32_t low = 0;
-	uint32_t high = request->count;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (request->addresses[middle] < value) {
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
-	}
-	return low;
-}
-
 /**
  * All entries of a unit: its addresses get the deepest function that holds them (work->places, work->scopes).
  * Returns: 0; PFC_ENOTSUP, PFC_ECORRUPT: for libdw; an end to it all.

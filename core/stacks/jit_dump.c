@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "stacks/jit_dump.h"
+#include "stacks/addresses.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,23 +58,6 @@ static bool read_at(const struct reading *reading, uint64_t at, void *to, size_t
 	return pread(reading->request->fd, to, bytes, (off_t)at) == (ssize_t)bytes;
 }
 
-static uint32_t lower_bound(const struct jit_dump_request *request, uint64_t value)
-{
-	uint32_t low = 0;
-	uint32_t high = request->count;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (request->addresses[middle] < value) {
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
-	}
-	return low;
-}
-
 /* at: behind the record's own header; bytes: of the rest. Fields: pid, tid, vma, code address, code bytes, index; name; code. */
 static void take_load(struct reading *reading, uint64_t at, uint32_t bytes)
 {
@@ -96,7 +80,7 @@ static void take_load(struct reading *reading, uint64_t at, uint32_t bytes)
 		place.lines_bytes = reading->lines_bytes;
 		place.line_count = reading->line_count;
 	}
-	for (uint32_t i = lower_bound(request, fields[2]);
+	for (uint32_t i = addresses_first(request->addresses, request->count, fields[2]);
 	     i < request->count && request->addresses[i] < fields[2] + code_bytes; i++) {
 		reading->places[i] = place;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "stacks/perf_map.h"
+#include "stacks/addresses.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -59,24 +60,6 @@ static bool take_hex(const char **at, const char *end, uint64_t *ret)
 	return true;
 }
 
-/* The first address >= value. */
-static uint32_t lower_bound(const struct perf_map_request *request, uint64_t value)
-{
-	uint32_t low = 0;
-	uint32_t high = request->count;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (request->addresses[middle] < value) {
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
-	}
-	return low;
-}
-
 /* line: in memory; line_at: its place in the list. */
 static void take_line(struct reading *reading, const char *line, const char *end, uint64_t line_at)
 {
@@ -88,7 +71,7 @@ static void take_line(struct reading *reading, const char *line, const char *end
 	    start + bytes < start) {
 		return;
 	}
-	for (uint32_t i = lower_bound(request, start);
+	for (uint32_t i = addresses_first(request->addresses, request->count, start);
 	     i < request->count && request->addresses[i] < start + bytes; i++) {
 		reading->places[i].at = line_at + (uint64_t)(at - line);
 		reading->places[i].bytes = (uint32_t)(end - at);
