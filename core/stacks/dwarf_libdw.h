@@ -46,8 +46,6 @@ struct batch {
 /** Whether to stop: an error, or the deadline. */
 bool dwarf_is_late(struct batch *batch);
 
-/** The first address >= value. */
-
 /** Find the scopes of the addresses of the unit at hand, with `everywhere` also below functions that hold none (dwarf_libdw_scopes.c). */
 void dwarf_walk_unit(struct batch *batch, bool everywhere);
 
